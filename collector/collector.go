@@ -1,0 +1,169 @@
+// Package collector is the pipeline: it takes batches from a source, runs them through the stages where they arrive, and
+// hands them to every sink through that sink's own bounded queue.
+//
+// It owns what no stage or sink should think about: queues, batching by size and time, retries with backoff, the drain
+// at the end, and the account of everything that was lost on the way. It refuses to know what a flow means or where it is
+// stored.
+package collector
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"go.opentelemetry.io/otel/trace"
+
+	"sextant/collector/flow"
+)
+
+// A Source produces batches.
+type Source interface {
+	// Run blocks until the source is exhausted (nil), broken for good (an error) or ctx ends (nil). It hands over
+	// batches, and with each its one hold, by calling emit, possibly from several goroutines at once. An error from emit
+	// means that the pipeline takes no more.
+	Run(ctx context.Context, emit Emit) error
+}
+
+// Emit takes over a batch. It blocks while a queue that must not lose anything is full.
+type Emit = func(context.Context, *flow.Batch) error
+
+// A Stage works on a batch in place. Process does no I/O, keeps nothing of the batch, and may be called for several
+// batches at once.
+type Stage interface{ Process(*flow.Batch) }
+
+// A Sink stores batches somewhere.
+type Sink interface {
+	// Write returns nil once every record and gap of the delivery is stored. An error wrapping ErrRejected means that
+	// trying again cannot help; after any other error the same delivery is tried again, with the same token, so that a
+	// sink can tell a repetition. Write must not change or keep the batches, and is never called concurrently.
+	Write(ctx context.Context, d Delivery) error
+}
+
+// ErrRejected marks a delivery that a sink will never take.
+var ErrRejected = errors.New("rejected")
+
+// Delivery is a run of batches handed to a sink as one.
+type Delivery struct {
+	Token   string // the delivery's own, the same on every try and never used twice
+	Batches []*flow.Batch
+}
+
+// Len returns the number of records and of gaps.
+func (d Delivery) Len() (records, gaps int) {
+	for _, b := range d.Batches {
+		records += len(b.Records)
+		gaps += len(b.Gaps)
+	}
+	return records, gaps
+}
+
+// Output is a sink and how it is fed.
+type Output struct {
+	Name  string // the sink's name in logs and metrics
+	Sink  Sink
+	Rows  int           // a delivery is made when this many rows wait …
+	Wait  time.Duration // … or the oldest has waited this long
+	Queue int           // how many rows may wait
+}
+
+// Config is how a pipeline runs.
+type Config struct {
+	Stages  []Stage
+	Outputs []Output
+	// Lossless makes a full queue hold the source up. Without it a full queue loses the batch for that sink alone, counted
+	// and told as a gap: a live source is not held up by one slow sink.
+	Lossless bool
+	Drain    time.Duration // how long queues may empty after the end was asked for
+	Names    *flow.Interner
+	Logger   *slog.Logger
+	Registry prometheus.Registerer
+	Tracer   trace.Tracer // nil when tracing is off
+}
+
+// Pipeline runs batches from a source to sinks.
+type Pipeline struct {
+	cfg     Config
+	metrics *metrics
+	queues  []*queue
+}
+
+// New returns a pipeline. Nothing runs yet.
+func New(cfg Config) *Pipeline {
+	p := &Pipeline{cfg: cfg, metrics: newMetrics(cfg.Registry)}
+	for _, out := range cfg.Outputs {
+		p.queues = append(p.queues, newQueue(out, cfg, p.metrics))
+	}
+	return p
+}
+
+// Run moves batches from the source to the sinks until the source ends or ctx does, then lets the queues drain: without
+// limit while ctx lives, for Config.Drain once it has ended. The error names what was left, and the source's own.
+func (p *Pipeline) Run(ctx context.Context, source Source) error {
+	// The sinks outlive ctx by the drain time.
+	sinkCtx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancel()
+	stop := context.AfterFunc(ctx, func() { time.AfterFunc(p.cfg.Drain, cancel) })
+	defer stop()
+
+	var wg sync.WaitGroup
+	for _, q := range p.queues {
+		wg.Go(func() { q.run(sinkCtx) })
+	}
+	err := source.Run(ctx, p.emit)
+	if err != nil {
+		err = fmt.Errorf("source: %w", err)
+	}
+	for _, q := range p.queues {
+		q.close()
+	}
+	wg.Wait()
+	for _, q := range p.queues {
+		if left := q.left(); left > 0 {
+			err = errors.Join(err, fmt.Errorf("sink %s: %d rows were not stored within the drain time of %s", q.out.Name, left, p.cfg.Drain))
+		}
+	}
+	return err
+}
+
+func (p *Pipeline) emit(ctx context.Context, b *flow.Batch) error {
+	var span trace.SpanContext
+	if p.cfg.Tracer != nil {
+		var end func()
+		span, end = p.trace(ctx, b)
+		defer end()
+	}
+	p.metrics.received.Add(float64(len(b.Records)))
+	p.metrics.gaps.Add(float64(len(b.Gaps)))
+	for _, stage := range p.cfg.Stages {
+		stage.Process(b)
+	}
+	if n := len(b.Records); n > 0 {
+		p.metrics.lag.Set(time.Since(b.Records[n-1].Time).Seconds())
+	}
+	b.Retain(len(p.queues))
+	defer b.Release()
+	for i, q := range p.queues {
+		if err := q.put(ctx, item{b, span}); err != nil {
+			for range p.queues[i:] { // the holds of the queues that never got it
+				b.Release()
+			}
+			return err
+		}
+	}
+	return nil
+}
+
+// Healthy reports, per sink, whether its last delivery was stored; a sink that has had none yet is healthy.
+func (p *Pipeline) Healthy() error {
+	var errs []error
+	for _, q := range p.queues {
+		if err := q.trouble(); err != nil {
+			errs = append(errs, fmt.Errorf("sink %s: %w", q.out.Name, err))
+		}
+	}
+	return errors.Join(errs...)
+}

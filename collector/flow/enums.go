@@ -1,0 +1,365 @@
+package flow
+
+import "strings"
+
+// An enum is a closed set of words. Its zero value is unknown or none. Words that are Hubble's own (verdict,
+// observation_point, trace_reason, traffic_direction) are spelled as Hubble spells them, our own in lower case.
+
+// Family is the address family of a flow's addresses.
+type Family uint8
+
+// Families. FamilyNone is a flow without addresses, ARP for one.
+const (
+	FamilyNone Family = iota
+	FamilyIPv4
+	FamilyIPv6
+)
+
+var familyNames = []string{"none", "ipv4", "ipv6"}
+
+func (v Family) String() string { return word(familyNames, v) }
+
+// Tristate is yes, no, or not said.
+type Tristate uint8
+
+// Tristates.
+const (
+	Unknown Tristate = iota
+	No
+	Yes
+)
+
+var tristateNames = []string{"unknown", "no", "yes"}
+
+func (v Tristate) String() string { return word(tristateNames, v) }
+
+// EventType is the kind of monitor event behind a flow (pkg/monitor/api/types.go).
+type EventType uint8
+
+// Event types.
+const (
+	EventUnknown EventType = iota
+	EventTrace
+	EventDrop
+	EventPolicyVerdict
+	EventL7
+	EventSock
+	EventCapture
+	EventDebug
+	EventOther
+)
+
+var eventTypeNames = []string{"unknown", "trace", "drop", "policy_verdict", "l7", "sock", "capture", "debug", "other"}
+
+func (v EventType) String() string { return word(eventTypeNames, v) }
+
+// ObservationPoint is where in the datapath a trace event was made (flow.proto TraceObservationPoint).
+type ObservationPoint uint8
+
+// Observation points.
+const (
+	PointUnknown ObservationPoint = iota
+	ToProxy
+	ToHost
+	ToStack
+	ToOverlay
+	ToEndpoint
+	FromEndpoint
+	FromProxy
+	FromHost
+	FromStack
+	FromOverlay
+	FromNetwork
+	ToNetwork
+	FromCrypto
+	ToCrypto
+)
+
+var observationPointNames = []string{
+	"UNKNOWN_POINT", "TO_PROXY", "TO_HOST", "TO_STACK", "TO_OVERLAY", "TO_ENDPOINT", "FROM_ENDPOINT", "FROM_PROXY",
+	"FROM_HOST", "FROM_STACK", "FROM_OVERLAY", "FROM_NETWORK", "TO_NETWORK", "FROM_CRYPTO", "TO_CRYPTO",
+}
+
+func (v ObservationPoint) String() string { return word(observationPointNames, v) }
+
+// TraceReason is what connection tracking said of the packet (flow.proto TraceReason).
+type TraceReason uint8
+
+// Trace reasons.
+const (
+	ReasonUnknown TraceReason = iota
+	ReasonNew
+	ReasonEstablished
+	ReasonReply
+	ReasonRelated
+	ReasonReopened
+	ReasonSRv6Encap
+	ReasonSRv6Decap
+	ReasonEncryptOverlay
+)
+
+var traceReasonNames = []string{
+	"TRACE_REASON_UNKNOWN", "NEW", "ESTABLISHED", "REPLY", "RELATED", "REOPENED", "SRV6_ENCAP", "SRV6_DECAP",
+	"ENCRYPT_OVERLAY",
+}
+
+func (v TraceReason) String() string { return word(traceReasonNames, v) }
+
+// Verdict is what became of the packet (flow.proto Verdict).
+type Verdict uint8
+
+// Verdicts.
+const (
+	VerdictUnknown Verdict = iota
+	Forwarded
+	Dropped
+	Errored
+	Audit
+	Redirected
+	Traced
+	Translated
+)
+
+var verdictNames = []string{
+	"VERDICT_UNKNOWN", "FORWARDED", "DROPPED", "ERROR", "AUDIT", "REDIRECTED", "TRACED", "TRANSLATED",
+}
+
+func (v Verdict) String() string { return word(verdictNames, v) }
+
+// TrafficDirection is Hubble's own word, which is wrong on TO_ENDPOINT since Cilium 1.16.
+type TrafficDirection uint8
+
+// Traffic directions.
+const (
+	DirectionUnknown TrafficDirection = iota
+	Ingress
+	Egress
+)
+
+var trafficDirectionNames = []string{"TRAFFIC_DIRECTION_UNKNOWN", "INGRESS", "EGRESS"}
+
+func (v TrafficDirection) String() string { return word(trafficDirectionNames, v) }
+
+// Protocol is the transport protocol, or ICMP.
+type Protocol uint8
+
+// Protocols. ProtocolUnknown covers fragments and extension headers, in which Hubble finds no ports.
+const (
+	ProtocolUnknown Protocol = iota
+	TCP
+	UDP
+	ICMP
+	ICMPv6
+	SCTP
+	VRRP
+	IGMP
+)
+
+var protocolNames = []string{"unknown", "tcp", "udp", "icmp", "icmpv6", "sctp", "vrrp", "igmp"}
+
+func (v Protocol) String() string { return word(protocolNames, v) }
+
+// SocketPoint is where the socket load-balancer acted (flow.proto SocketTranslationPoint).
+type SocketPoint uint8
+
+// Socket translation points.
+const (
+	SocketNone SocketPoint = iota
+	SocketPreForward
+	SocketPostForward
+	SocketPreReverse
+	SocketPostReverse
+)
+
+var socketPointNames = []string{"none", "pre_fwd", "post_fwd", "pre_rev", "post_rev"}
+
+func (v SocketPoint) String() string { return word(socketPointNames, v) }
+
+// TunnelProtocol is the encapsulation around a flow's packet; the flow's addresses are then the inner ones.
+type TunnelProtocol uint8
+
+// Tunnel protocols.
+const (
+	TunnelNone TunnelProtocol = iota
+	TunnelUnknown
+	VXLAN
+	Geneve
+)
+
+var tunnelProtocolNames = []string{"none", "unknown", "vxlan", "geneve"}
+
+func (v TunnelProtocol) String() string { return word(tunnelProtocolNames, v) }
+
+// L7Type says which part of an application exchange an L7 flow is.
+type L7Type uint8
+
+// L7 types.
+const (
+	L7None L7Type = iota
+	L7Request
+	L7Response
+	L7Sample
+)
+
+var l7TypeNames = []string{"none", "request", "response", "sample"}
+
+func (v L7Type) String() string { return word(l7TypeNames, v) }
+
+// Class is the headline: which way a flow took, as its initiator's packets leave their pod or node.
+type Class uint8
+
+// Classes.
+const (
+	ClassUnknown Class = iota
+	Native6
+	NAT66
+	NAT64
+	Tunnel6
+	Native4
+	NAT44
+	CLAT
+	NAT46
+)
+
+var classNames = []string{"unknown", "native6", "nat66", "nat64", "tunnel6", "native4", "nat44", "clat", "nat46"}
+
+func (v Class) String() string { return word(classNames, v) }
+
+// Evidence is how a verdict is known, strongest last, so that the larger of two is the better one.
+type Evidence uint8
+
+// Evidence levels.
+const (
+	EvidenceNone Evidence = iota
+	Inferred              // from a prefix or the configuration
+	Confirmed             // two independent signs agree
+	Observed              // the datapath said so
+)
+
+var evidenceNames = []string{"none", "inferred", "confirmed", "observed"}
+
+func (v Evidence) String() string { return word(evidenceNames, v) }
+
+// SourceNAT is what happens to the source address alone.
+type SourceNAT uint8
+
+// Source translations.
+const (
+	SourceNATUnknown SourceNAT = iota
+	SourceNATNone
+	SourceNAT44
+	SourceNAT66
+)
+
+var sourceNATNames = []string{"unknown", "none", "nat44", "nat66"}
+
+func (v SourceNAT) String() string { return word(sourceNATNames, v) }
+
+// AddressKind is what an address is by the IANA registries alone.
+type AddressKind uint8
+
+// Address kinds.
+const (
+	KindUnknown AddressKind = iota
+	KindGUA
+	KindULA
+	KindLinkLocal
+	KindLoopback
+	KindUnspecified
+	KindMulticast
+	KindBroadcast
+	KindPublic
+	KindPrivate
+	KindShared
+	KindCLAT
+	KindNAT64
+	KindNAT64Local
+	Kind6to4
+	KindTeredo
+	KindISATAP
+	KindDocumentation
+	KindBenchmark
+	KindDiscard
+	KindORCHID
+	KindSRv6
+	KindSiteLocal
+	KindReserved
+)
+
+var addressKindNames = []string{
+	"unknown", "gua", "ula", "link_local", "loopback", "unspecified", "multicast", "broadcast", "public", "private",
+	"shared", "clat", "nat64", "nat64_local", "6to4", "teredo", "isatap", "documentation", "benchmark", "discard",
+	"orchid", "srv6", "site_local", "reserved",
+}
+
+func (v AddressKind) String() string { return word(addressKindNames, v) }
+
+// GapCause is why flows were not seen.
+type GapCause uint8
+
+// Gap causes.
+const (
+	GapUnknown         GapCause = iota
+	GapLostPerfRing             // Hubble's PERF_EVENT_RING_BUFFER: kernel to agent
+	GapLostQueue                // Hubble's OBSERVER_EVENTS_QUEUE: agent to observer
+	GapLostRing                 // Hubble's HUBBLE_RING_BUFFER: our stream was too slow, and Hubble said so
+	GapRingOverrun              // the ring overran our stream and nobody said so: ServerStatus saw more than arrived
+	GapRingWrapped              // after a reconnect the ring no longer held where we had stopped
+	GapAgentRestart             // the agent restarted and its ring began empty
+	GapNodeUnavailable          // relay or the peer list says the node is there, but it cannot be followed
+	GapNodeGone                 // the node left
+	GapQueueFull                // a sink's own queue was full
+	GapRejected                 // a sink refused the records for good
+	GapShutdown                 // still queued when the drain time was over
+)
+
+var gapCauseNames = []string{
+	"unknown", "lost_perf_ring", "lost_observer_queue", "lost_hubble_ring", "ring_overrun", "ring_wrapped",
+	"agent_restart", "node_unavailable", "node_gone", "queue_full", "rejected", "shutdown",
+}
+
+func (v GapCause) String() string { return word(gapCauseNames, v) }
+
+// TCPFlags is the set of TCP flags of the packet, bit for bit as in the header (RFC 9293 section 3.1), NS as bit 8.
+type TCPFlags uint16
+
+// TCP flags.
+const (
+	FIN TCPFlags = 1 << iota
+	SYN
+	RST
+	PSH
+	ACK
+	URG
+	ECE
+	CWR
+	NS
+)
+
+// tcpFlagsNames[v] is the text of the set v: "SYN,ACK". The order is Hubble's.
+var tcpFlagsNames = func() []string {
+	order := []struct {
+		bit  TCPFlags
+		name string
+	}{{SYN, "SYN"}, {ACK, "ACK"}, {FIN, "FIN"}, {RST, "RST"}, {PSH, "PSH"}, {URG, "URG"}, {ECE, "ECE"}, {CWR, "CWR"}, {NS, "NS"}}
+	names := make([]string, 2*NS)
+	for v := range names {
+		var set []string
+		for _, f := range order {
+			if TCPFlags(v)&f.bit != 0 {
+				set = append(set, f.name)
+			}
+		}
+		names[v] = strings.Join(set, ",")
+	}
+	return names
+}()
+
+func (v TCPFlags) String() string { return word(tcpFlagsNames, v) }
+
+func word[V ~uint8 | ~uint16](names []string, v V) string {
+	if int(v) >= len(names) {
+		return names[0]
+	}
+	return names[v]
+}

@@ -1,0 +1,81 @@
+package collector
+
+import (
+	"time"
+
+	"sextant/collector/flow"
+)
+
+// maxLedgerNodes bounds the ledger; the losses of further nodes go on one line without a node.
+const maxLedgerNodes = 1024
+
+// ledger remembers what a queue has lost, per node and cause, until it can be told to the sink as gaps.
+type ledger struct {
+	names *flow.Interner
+	open  map[ledgerKey]*flow.Gap
+}
+
+type ledgerKey struct {
+	node, cluster flow.Name
+	cause         flow.GapCause
+}
+
+// addLocked notes that the records of a batch are lost, and takes over the gaps in it.
+func (l *ledger) addLocked(cause flow.GapCause, b *flow.Batch) {
+	l.addRecordsLocked(cause, b)
+	for i := range b.Gaps {
+		g := &b.Gaps[i]
+		l.gapLocked(ledgerKey{g.Node, g.Cluster, g.Cause}, g.From, g.To, g.Count.N)
+	}
+}
+
+// addRecordsLocked notes that the records of a batch are lost. Gaps in it are let go: a sink that refuses for good would
+// be offered the same gaps for ever.
+func (l *ledger) addRecordsLocked(cause flow.GapCause, b *flow.Batch) {
+	for i := range b.Records {
+		r := &b.Records[i]
+		l.gapLocked(ledgerKey{r.Node, r.Cluster, cause}, r.Time, r.Time, 1)
+	}
+}
+
+func (l *ledger) gapLocked(key ledgerKey, from, to time.Time, n uint64) {
+	if l.open == nil {
+		l.open = map[ledgerKey]*flow.Gap{}
+	}
+	if l.open[key] == nil && len(l.open) >= maxLedgerNodes {
+		key.node, key.cluster = flow.Name{}, flow.Name{}
+	}
+	g := l.open[key]
+	if g == nil {
+		g = &flow.Gap{Node: key.node, Cluster: key.cluster, Cause: key.cause, From: from, To: to, Detail: l.names.Name(details[key.cause])}
+		l.open[key] = g
+	}
+	if from.Before(g.From) {
+		g.From = from
+	}
+	if to.After(g.To) {
+		g.To = to
+	}
+	if n > 0 {
+		g.Count = flow.Count{N: g.Count.N + n, Known: true}
+	}
+}
+
+var details = map[flow.GapCause]string{
+	flow.GapQueueFull: "the sink was away or slow and its queue was full",
+	flow.GapRejected:  "the sink refused these rows for good; the log says why",
+}
+
+// takeLocked returns what was noted as a batch of gaps, or nil.
+func (l *ledger) takeLocked() *flow.Batch {
+	if len(l.open) == 0 {
+		return nil
+	}
+	b := &flow.Batch{}
+	for _, g := range l.open {
+		b.Gaps = append(b.Gaps, *g)
+	}
+	b.Retain(1)
+	clear(l.open)
+	return b
+}

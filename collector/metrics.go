@@ -1,0 +1,54 @@
+package collector
+
+import "github.com/prometheus/client_golang/prometheus"
+
+type metrics struct {
+	received prometheus.Counter
+	gaps     prometheus.Counter
+	lag      prometheus.Gauge
+	stored   *prometheus.CounterVec
+	lost     *prometheus.CounterVec
+	retries  *prometheus.CounterVec
+	queued   *prometheus.GaugeVec
+	writes   *prometheus.HistogramVec
+}
+
+func newMetrics(reg prometheus.Registerer) *metrics {
+	m := &metrics{
+		received: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "sextant_collector_flows_total",
+			Help: "Flows that entered the pipeline.",
+		}),
+		gaps: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "sextant_collector_gaps_total",
+			Help: "Gaps that entered the pipeline.",
+		}),
+		lag: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "sextant_collector_lag_seconds",
+			Help: "Age of the newest flow of the last batch when it entered the pipeline.",
+		}),
+		stored: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "sextant_sink_rows_total",
+			Help: "Flows and gaps that a sink has stored.",
+		}, []string{"sink"}),
+		lost: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "sextant_sink_lost_total",
+			Help: "Flows and gaps that a sink lost, by reason: queue_full, rejected or shutdown.",
+		}, []string{"sink", "reason"}),
+		retries: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "sextant_sink_retries_total",
+			Help: "Deliveries that had to be tried again.",
+		}, []string{"sink"}),
+		queued: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "sextant_sink_queued_rows",
+			Help: "Flows and gaps that wait for a sink.",
+		}, []string{"sink"}),
+		writes: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name:    "sextant_sink_write_seconds",
+			Help:    "Time of one successful delivery to a sink.",
+			Buckets: prometheus.ExponentialBuckets(0.001, 4, 9),
+		}, []string{"sink"}),
+	}
+	reg.MustRegister(m.received, m.gaps, m.lag, m.stored, m.lost, m.retries, m.queued, m.writes)
+	return m
+}

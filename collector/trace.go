@@ -1,0 +1,42 @@
+package collector
+
+import (
+	"context"
+
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/codes"
+	"go.opentelemetry.io/otel/trace"
+
+	"sextant/collector/flow"
+)
+
+// trace opens the span of a batch's way through the stages.
+func (p *Pipeline) trace(ctx context.Context, b *flow.Batch) (trace.SpanContext, func()) {
+	_, span := p.cfg.Tracer.Start(ctx, "batch", trace.WithAttributes(
+		attribute.Int("sextant.flows", len(b.Records)), attribute.Int("sextant.gaps", len(b.Gaps))))
+	return span.SpanContext(), func() { span.End() }
+}
+
+// traceDelivery opens the span of a delivery, which is linked to the spans of the batches in it: many batches share one
+// delivery, and every sink makes its own.
+func (q *queue) traceDelivery(ctx context.Context, d Delivery, batches []trace.SpanContext) (context.Context, func(error)) {
+	if q.tracer == nil {
+		return ctx, func(error) {}
+	}
+	links := make([]trace.Link, 0, len(batches))
+	for _, sc := range batches {
+		if sc.IsValid() {
+			links = append(links, trace.Link{SpanContext: sc})
+		}
+	}
+	records, gaps := d.Len()
+	ctx, span := q.tracer.Start(ctx, "deliver "+q.out.Name, trace.WithLinks(links...), trace.WithAttributes(
+		attribute.String("sextant.sink", q.out.Name), attribute.Int("sextant.flows", records), attribute.Int("sextant.gaps", gaps)))
+	return ctx, func(err error) {
+		if err != nil {
+			span.RecordError(err)
+			span.SetStatus(codes.Error, err.Error())
+		}
+		span.End()
+	}
+}
