@@ -56,7 +56,7 @@ var Fields = []Field[Record]{
 	{Name: "destination_ip", Doc: "destination address", Addr: func(r *Record) netip.Addr { return r.Destination.IP }},
 	{Name: "destination_port", Doc: "destination port", U16: func(r *Record) uint16 { return r.Destination.Port }},
 	{Name: "source_translated_ip", Doc: "the other source address the datapath knew: after masquerade on TO_NETWORK, the service's on a TO_ENDPOINT reply", Addr: func(r *Record) netip.Addr { return r.SourceTranslatedIP }},
-	{Name: "embedded_ipv4", Doc: "the IPv4 destination inside a NAT64, 6to4 or Teredo address", Addr: func(r *Record) netip.Addr { return r.EmbeddedIPv4 }},
+	{Name: "embedded_ipv4", Doc: "the IPv4 destination inside a NAT64, 6to4, Teredo or ISATAP address", Addr: func(r *Record) netip.Addr { return r.EmbeddedIPv4 }},
 	{Name: "source_kind", Doc: "kind of the source address", Label: true, Words: addressKindNames, Enum: func(r *Record) uint16 { return uint16(r.Source.Kind) }},
 	{Name: "destination_kind", Doc: "kind of the destination address", Label: true, Words: addressKindNames, Enum: func(r *Record) uint16 { return uint16(r.Destination.Kind) }},
 

@@ -40,7 +40,7 @@ type Record struct {
 	Source             End
 	Destination        End
 	SourceTranslatedIP netip.Addr // Hubble's source_xlated; means two things, see the field's doc
-	EmbeddedIPv4       netip.Addr // the IPv4 destination inside a NAT64, 6to4 or Teredo address
+	EmbeddedIPv4       netip.Addr // the IPv4 destination inside a NAT64, 6to4, Teredo or ISATAP address
 
 	Class             Class
 	ClassEvidence     Evidence

@@ -1,8 +1,10 @@
 package flow
 
 import (
+	"encoding/binary"
 	"hash/maphash"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"unsafe"
@@ -73,28 +75,33 @@ func (in *Interner) Name(text string) Name {
 	if text == "" {
 		return Name{}
 	}
-	return Name{Ref[string]{in.names.get(maphash.String(in.seed, text), text, cloneString)}}
+	hash := maphash.String(in.seed, text)
+	e := in.names.find(hash, text)
+	if e == nil {
+		text = strings.Clone(text)
+		e = in.names.add(hash, text, text)
+	}
+	return Name{Ref[string]{e}}
 }
 
-func cloneString(text string) (key, value string) {
-	text = strings.Clone(text)
-	return text, text
-}
-
-// Names interns a list of names. The list is copied when it is new. An empty list is the zero Names.
+// Names interns a list of names that come from this interner. The list is copied when it is new. An empty list is the
+// zero Names.
 func (in *Interner) Names(list []Name) Names {
 	if len(list) == 0 {
 		return Names{}
 	}
-	var key strings.Builder
+	// The numbers of its names are a list's key: a list that is still in use holds its names, so they are theirs alone.
+	var buf [128]byte
+	key := buf[:0]
 	for _, n := range list {
-		key.WriteString(n.String())
-		key.WriteByte(0) // no name Hubble sends holds a NUL; one that did would only share a list with its split self
+		key = binary.NativeEndian.AppendUint32(key, n.Number())
 	}
-	k := key.String()
-	e := in.lists.get(maphash.String(in.seed, k), k, func(k string) (string, []Name) {
-		return k, append([]Name(nil), list...)
-	})
+	hash := maphash.Bytes(in.seed, key)
+	e := in.lists.find(hash, unsafe.String(unsafe.SliceData(key), len(key)))
+	if e == nil {
+		e = in.lists.add(hash, string(key), slices.Clone(list))
+	}
+	runtime.KeepAlive(list) // the numbers must stay theirs until here
 	return Names{Ref[[]Name]{e}}
 }
 
@@ -103,7 +110,11 @@ func (in *Interner) Endpoint(ep Endpoint) Ref[Endpoint] {
 	if ep == (Endpoint{}) {
 		return Ref[Endpoint]{}
 	}
-	e := in.endpoints.get(maphash.Comparable(in.seed, ep), ep, func(ep Endpoint) (Endpoint, Endpoint) { return ep, ep })
+	hash := maphash.Comparable(in.seed, ep)
+	e := in.endpoints.find(hash, ep)
+	if e == nil {
+		e = in.endpoints.add(hash, ep, ep)
+	}
 	return Ref[Endpoint]{e}
 }
 
@@ -126,15 +137,22 @@ type shard[K comparable, V any] struct {
 	next   int
 }
 
-// get returns the entry of key; make returns a key and a value that do not share memory with the caller's.
-func (t *table[K, V]) get(hash uint64, key K, make func(K) (K, V)) *entry[V] {
+// find returns the entry of key, or nil. It keeps nothing of the key.
+func (t *table[K, V]) find(hash uint64, key K) *entry[V] {
+	s := &t.shards[hash%shards]
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.m[key].Value()
+}
+
+// add returns the entry of key, which is made with value unless another goroutine was faster. It keeps both.
+func (t *table[K, V]) add(hash uint64, key K, value V) *entry[V] {
 	s := &t.shards[hash%shards]
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if e := s.m[key].Value(); e != nil {
 		return e
 	}
-	key, value := make(key)
 	e := &entry[V]{value: value, number: t.numbers.take()}
 	if s.m == nil {
 		s.m = map[K]weak.Pointer[entry[V]]{}

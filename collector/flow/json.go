@@ -43,7 +43,7 @@ func AppendJSON[R any](dst []byte, kind string, fields []Field[R], v *R) []byte 
 				dst = append(dst, "null"...)
 			}
 		case f.Enum != nil:
-			dst = appendString(dst, f.Words[f.Enum(v)])
+			dst = appendString(dst, word(f.Words, f.Enum(v)))
 		case f.Str != nil:
 			dst = appendString(dst, f.Str(v).String())
 		case f.Strs != nil:
