@@ -373,7 +373,9 @@ func (d *protoDecoder) policies(lists ...[]*flowpb.Policy) flow.Names {
 	d.list = d.list[:0]
 	for _, list := range lists {
 		for _, p := range list {
-			d.list = append(d.list, d.text(p.GetKind()+"/"+p.GetNamespace()+"/"+p.GetName()))
+			if p.GetName() != "" { // what allows where no policy applies has no name
+				d.list = append(d.list, d.text(p.GetKind()+"/"+p.GetNamespace()+"/"+p.GetName()))
+			}
 		}
 	}
 	return d.names.Names(d.list)

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 	"time"
 
 	flowpb "github.com/cilium/cilium/api/v1/flow"
@@ -104,7 +105,7 @@ func (r *Recording) Next() (Message, error) {
 		}
 		msg := Message{Line: r.line}
 		if err := r.parse(line, &msg); err != nil {
-			return Message{}, &LineError{r.name, r.line, err}
+			return Message{}, &LineError{r.name, r.line, plainError(err)}
 		}
 		return msg, nil
 	}
@@ -156,6 +157,12 @@ func (r *Recording) parse(line []byte, msg *Message) error {
 	raw, err := proto.Marshal(&r.event)
 	msg.Raw = raw
 	return err
+}
+
+// plainError undoes the prefix "proto:" and the space behind it, which protobuf varies so that nobody relies on its words.
+func plainError(err error) error {
+	text := strings.ReplaceAll(err.Error(), "\u00a0", " ")
+	return errors.New(strings.TrimPrefix(text, "proto: "))
 }
 
 // isFlow tells a bare flow from any other JSON object, which unknown fields alone would not.

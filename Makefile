@@ -1,0 +1,59 @@
+# Sextant. `make` alone prints this help.
+
+ENGINE  := .cache/engine
+VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+GOFLAGS_BUILD := -trimpath -ldflags "-s -w -X main.version=$(VERSION)"
+FUZZTIME ?= 20s
+
+.DEFAULT_GOAL := help
+.PHONY: help build run test test-hubble race lint fuzz bench golden docs engine check clean
+
+help: ## print this help
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+build: ## write bin/sextant
+	CGO_ENABLED=0 go build $(GOFLAGS_BUILD) -o bin/sextant ./cmd/sextant
+
+run: build engine ## the whole of Sextant on this machine: recorded cluster, real ClickHouse, metrics
+	bin/sextant demo
+
+test: engine ## the tests of the product, against a real ClickHouse engine
+	go vet ./...
+	go test ./...
+
+test-hubble: ## the tests against Hubble's own server, in a module of their own (minutes to build)
+	cd test/hubble && go vet ./... && go test ./...
+
+race: engine ## the tests under the race detector
+	go test -race ./...
+
+lint: ## golangci-lint
+	go build -C test/tools -o $(CURDIR)/.cache/bin/golangci-lint github.com/golangci/golangci-lint/v2/cmd/golangci-lint
+	.cache/bin/golangci-lint run ./...
+
+fuzz: ## every fuzz target for FUZZTIME each
+	@set -e; for dir in $$(grep -rl --include='*_test.go' '^func Fuzz' . | xargs -n1 dirname | sort -u); do \
+		for target in $$(grep -ho '^func Fuzz[A-Za-z0-9]*' $$dir/*_test.go | cut -c6-); do \
+			echo "== $$dir $$target"; go test $$dir -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME); \
+		done; done
+
+bench: engine ## the benchmarks
+	go test -run '^$$' -bench . -benchmem ./...
+
+golden: ## write the golden files anew; then read the difference
+	go test ./... -update
+	git diff --stat
+
+docs: build ## write the generated reference pages
+	bin/sextant docs settings > deploy/SETTINGS.md
+	bin/sextant docs flows > deploy/FLOWS.md
+	bin/sextant docs gaps > deploy/GAPS.md
+
+engine: ## fetch the ClickHouse engine into .cache/engine, once
+	@deploy/engine/fetch.sh $(ENGINE)
+
+check: ## everything that CI runs
+	.ci/run
+
+clean: ## remove what was built; the engine stays
+	rm -rf bin

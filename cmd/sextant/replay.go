@@ -1,0 +1,85 @@
+package main
+
+import (
+	"errors"
+	"slices"
+
+	"github.com/alecthomas/kong"
+	"github.com/prometheus/common/expfmt"
+
+	"sextant/collector"
+	"sextant/collector/flow"
+	"sextant/collector/hubble"
+	"sextant/sinks/stdout"
+)
+
+type replayCmd struct {
+	kong.Plugins
+	Files   []string `arg:"" help:"Recorded flows: exporter files or the output of hubble observe -o json or jsonpb, plain or gzip; several are merged by time; - is standard input." type:"string"`
+	Sink    []string `help:"Where flows go: stdout, clickhouse or prometheus (the page of metrics at the end)." default:"stdout" placeholder:"SINK"`
+	Only    []string `help:"Kinds of records that the stdout sink prints: flow, gap." placeholder:"KIND"`
+	Strict  bool     `help:"End with an error at the first line that cannot be read."`
+	DataDir string   `help:"Where to look for the engine of sextant demo when no --clickhouse is given." default:"${data_dir}" placeholder:"DIR"`
+
+	plant    *plant
+	settings sections
+}
+
+func (cmd *replayCmd) init() {
+	cmd.plant = newPlant()
+	cmd.plant.clickhouseCfg.Address = ""
+	cmd.settings = cmd.plant.sections()
+	cmd.Plugins = cmd.settings.plugins()
+}
+
+// Run replays the files once. A full queue holds the reading up; nothing is lost.
+func (cmd *replayCmd) Run(a *app) error {
+	cmd.settings.apply()
+	p := cmd.plant
+	if slices.Contains(cmd.Sink, "clickhouse") {
+		if err := findStore(&p.clickhouseCfg, cmd.DataDir); err != nil {
+			return err
+		}
+	}
+	tracer, stopTracing, err := newTracer(a.ctx, a.logger)
+	if err != nil {
+		return err
+	}
+	defer stopTracing()
+	plan := blueprint{sinks: cmd.Sink, lossless: true, print: stdout.Config{Out: a.stdout, Only: cmd.Only}}
+	if err := p.build(a, plan, collector.Config{Tracer: tracer}); err != nil {
+		return err
+	}
+	files := hubble.NewFiles(hubble.FilesConfig{
+		Paths: cmd.Files, Strict: cmd.Strict, Names: p.names, Pool: flow.NewPool(p.pipelineCfg.BatchRows), Logger: a.logger,
+	})
+	err = p.pipeline.Run(a.ctx, files)
+	if p.printer != nil {
+		err = errors.Join(err, p.printer.Close())
+	}
+	if p.store != nil {
+		p.store.Close()
+	}
+	if slices.Contains(cmd.Sink, "prometheus") {
+		err = errors.Join(err, cmd.printMetrics(a))
+	}
+	r := files.Report()
+	a.logger.Info("replayed", "flows", r.Flows, "gaps", p.tally.gaps.Load(), "other_lines", r.Other, "broken_lines", r.Broken, "flaws", r.Flaws)
+	if a.ctx.Err() != nil {
+		err = errors.Join(err, errors.New("interrupted: not all of the input was replayed"))
+	}
+	return err
+}
+
+func (cmd *replayCmd) printMetrics(a *app) error {
+	families, err := cmd.plant.registry.Gather()
+	if err != nil {
+		return err
+	}
+	for _, f := range families {
+		if _, err := expfmt.MetricFamilyToText(a.stdout, f); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,65 @@
+package main
+
+import (
+	"errors"
+	"slices"
+
+	"github.com/alecthomas/kong"
+
+	"sextant/collector"
+	"sextant/collector/hubble"
+	"sextant/sinks/stdout"
+)
+
+type runCmd struct {
+	kong.Plugins
+	Sink []string `help:"Where flows go: clickhouse, prometheus or stdout." default:"clickhouse,prometheus" placeholder:"SINK"`
+
+	plant     *plant
+	hubbleCfg hubble.Config
+	httpCfg   httpConfig
+	settings  sections
+}
+
+func (cmd *runCmd) init() {
+	cmd.plant, cmd.hubbleCfg, cmd.httpCfg = newPlant(), hubble.Default(), defaultHTTP()
+	cmd.settings = append(sections{newSection("hubble", true, &cmd.hubbleCfg), newSection("http", true, &cmd.httpCfg)}, cmd.plant.sections()...)
+	cmd.Plugins = cmd.settings.plugins()
+}
+
+// Run follows Hubble until a signal comes.
+func (cmd *runCmd) Run(a *app) error {
+	cmd.settings.apply()
+	p := cmd.plant
+	cmd.hubbleCfg.BatchRows, cmd.hubbleCfg.BatchWait = p.pipelineCfg.BatchRows, p.pipelineCfg.BatchWait
+	if err := cmd.hubbleCfg.Validate(); err != nil {
+		return err
+	}
+	tracer, stopTracing, err := newTracer(a.ctx, a.logger)
+	if err != nil {
+		return err
+	}
+	defer stopTracing()
+	if err := p.build(a, blueprint{sinks: cmd.Sink, print: stdout.Config{Out: a.stdout, Live: true}}, collector.Config{Tracer: tracer}); err != nil {
+		return err
+	}
+	client, err := hubble.New(cmd.hubbleCfg, p.names, a.logger, p.registry)
+	if err != nil {
+		return err
+	}
+	stored := checkStore(a.ctx, p.store)
+	ready := func() error { return errors.Join(client.Ready(), stored(), p.pipeline.Healthy()) }
+	addr, stopHTTP, err := serveHTTP(cmd.httpCfg, p.registry, ready)
+	if err != nil {
+		return err
+	}
+	defer stopHTTP()
+
+	a.logger.Info("following hubble", "server", cmd.hubbleCfg.Target(), "sinks", slices.Clone(cmd.Sink), "http", addr, "version", versionText())
+	err = p.pipeline.Run(a.ctx, client)
+	if p.store != nil {
+		p.store.Close()
+	}
+	a.logger.Info("stopped", "flows", p.tally.flows.Load(), "gaps", p.tally.gaps.Load(), "stored_all", err == nil)
+	return err
+}

@@ -1,0 +1,228 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"sync/atomic"
+	"time"
+
+	prom "github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+
+	"sextant/collector"
+	"sextant/collector/flow"
+	"sextant/collector/verdict"
+	"sextant/sinks/clickhouse"
+	"sextant/sinks/clickhouse/embedded"
+	"sextant/sinks/prometheus"
+	"sextant/sinks/stdout"
+)
+
+// plant is everything between a source and the outside: the settings of stages and sinks, and what is built from them.
+type plant struct {
+	pipelineCfg   pipelineConfig
+	verdictCfg    verdictConfig
+	clickhouseCfg clickhouse.Config
+	prometheusCfg prometheus.Config
+
+	names    *flow.Interner
+	registry *prom.Registry
+	tally    tally
+	pipeline *collector.Pipeline
+	store    *clickhouse.Sink // nil without a clickhouse sink
+	printer  *stdout.Sink     // nil without a stdout sink
+}
+
+type pipelineConfig struct {
+	BatchRows     int           `yaml:"batch_rows" doc:"flows that travel through the stages as one batch"`
+	BatchWait     time.Duration `yaml:"batch_wait" doc:"longest time that a live flow waits for its batch to fill"`
+	DeliveryRows  int           `yaml:"delivery_rows" doc:"rows that a sink is given at once; ClickHouse likes tens of thousands"`
+	DeliveryWait  time.Duration `yaml:"delivery_wait" doc:"longest time that rows wait for a delivery to fill"`
+	QueueRows     int           `yaml:"queue_rows" doc:"rows that may wait for each sink, at about 600 bytes each"`
+	DrainDeadline time.Duration `yaml:"drain_deadline" doc:"how long the queues may empty after the end was asked for"`
+}
+
+func defaultPipeline() pipelineConfig {
+	return pipelineConfig{
+		BatchRows: 1024, BatchWait: 500 * time.Millisecond, DeliveryRows: 50_000, DeliveryWait: 2 * time.Second,
+		QueueRows: 250_000, DrainDeadline: 15 * time.Second,
+	}
+}
+
+func (c pipelineConfig) Validate() error {
+	var errs []error
+	for key, n := range map[string]int{"batch_rows": c.BatchRows, "delivery_rows": c.DeliveryRows, "queue_rows": c.QueueRows} {
+		if n < 1 {
+			errs = append(errs, fmt.Errorf("pipeline.%s: must be at least 1, is %d", key, n))
+		}
+	}
+	for key, d := range map[string]time.Duration{"batch_wait": c.BatchWait, "delivery_wait": c.DeliveryWait, "drain_deadline": c.DrainDeadline} {
+		if d <= 0 {
+			errs = append(errs, fmt.Errorf("pipeline.%s: must be above 0, is %s", key, d))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+type verdictConfig struct {
+	NAT64Prefixes []string `yaml:"nat64_prefixes" flag:"nat64-prefix" doc:"NAT64 prefixes of the network beside the well-known 64:ff9b::/96 (RFC 6052: /32, /40, /48, /56, /64 or /96)"`
+}
+
+func (c verdictConfig) prefixes() (verdict.Prefixes, error) {
+	var list []netip.Prefix
+	for _, text := range c.NAT64Prefixes {
+		p, err := netip.ParsePrefix(text)
+		if err != nil {
+			return verdict.Prefixes{}, fmt.Errorf("verdict.nat64_prefixes: %w", err)
+		}
+		list = append(list, p)
+	}
+	prefixes, err := verdict.NewPrefixes(list...)
+	if err != nil {
+		return verdict.Prefixes{}, fmt.Errorf("verdict.nat64_prefixes: %w", err)
+	}
+	return prefixes, nil
+}
+
+func newPlant() *plant {
+	p := &plant{
+		pipelineCfg: defaultPipeline(), clickhouseCfg: clickhouse.Default(), prometheusCfg: prometheus.Default(),
+		names: flow.NewInterner(), registry: prom.NewRegistry(),
+	}
+	p.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	return p
+}
+
+// sections are the settings of a plant with the named sinks.
+func (p *plant) sections() sections {
+	return sections{
+		newSection("clickhouse", false, &p.clickhouseCfg),
+		newSection("prometheus", false, &p.prometheusCfg),
+		newSection("verdict", true, &p.verdictCfg),
+		newSection("pipeline", true, &p.pipelineCfg),
+	}
+}
+
+// blueprint says what of a plant differs between commands.
+type blueprint struct {
+	sinks    []string
+	lossless bool
+	print    stdout.Config
+}
+
+// build makes the stages, sinks and the pipeline. Nothing runs or connects yet.
+func (p *plant) build(a *app, plan blueprint, tracer collector.Config) error {
+	prefixes, err := p.verdictCfg.prefixes()
+	if err := errors.Join(err, p.pipelineCfg.Validate()); err != nil {
+		return err
+	}
+	cfg := collector.Config{
+		Stages:   []collector.Stage{&p.tally, verdict.New(p.names, prefixes)},
+		Lossless: plan.lossless, Drain: p.pipelineCfg.DrainDeadline,
+		Names: p.names, Logger: a.logger, Registry: p.registry, Tracer: tracer.Tracer,
+	}
+	for _, name := range plan.sinks {
+		out := collector.Output{Name: name, Rows: p.pipelineCfg.DeliveryRows, Wait: p.pipelineCfg.DeliveryWait, Queue: p.pipelineCfg.QueueRows}
+		switch name {
+		case "clickhouse":
+			if err := p.clickhouseCfg.Validate(); err != nil {
+				return err
+			}
+			p.store = clickhouse.New(p.clickhouseCfg, a.logger.With("sink", name), p.registry)
+			out.Sink = p.store
+		case "prometheus":
+			if err := p.prometheusCfg.Validate(); err != nil {
+				return err
+			}
+			out.Sink = prometheus.New(p.prometheusCfg, p.registry)
+			out.Rows, out.Wait = p.pipelineCfg.BatchRows, time.Second/10 // it only counts: a scrape should see what is there
+		case "stdout":
+			if p.printer, err = stdout.New(plan.print); err != nil {
+				return err
+			}
+			out.Sink = p.printer
+			out.Rows, out.Wait = p.pipelineCfg.BatchRows, time.Second/10
+		default:
+			return fmt.Errorf("sink %q does not exist: use clickhouse, prometheus or stdout", name)
+		}
+		cfg.Outputs = append(cfg.Outputs, out)
+	}
+	p.pipeline = collector.New(cfg)
+	return nil
+}
+
+// tally counts what passes, for the words at the end of a run.
+type tally struct{ flows, gaps atomic.Int64 }
+
+// Process implements collector.Stage.
+func (t *tally) Process(b *flow.Batch) {
+	t.flows.Add(int64(len(b.Records)))
+	t.gaps.Add(int64(len(b.Gaps)))
+}
+
+// findStore points the settings at the engine that runs on this machine, unless they name a server themselves.
+func findStore(cfg *clickhouse.Config, dir string) error {
+	if cfg.Address != "" {
+		return nil
+	}
+	state, err := embedded.Running(dir)
+	if errors.Is(err, embedded.ErrNotRunning) {
+		return fmt.Errorf("no ClickHouse: none runs here (%w); name a server with --clickhouse ADDR, or run `sextant demo` in another terminal", err)
+	}
+	if err != nil {
+		return err
+	}
+	useEngine(cfg, state)
+	return nil
+}
+
+func useEngine(cfg *clickhouse.Config, state embedded.State) {
+	cfg.Address, cfg.Username, cfg.PasswordFile = state.Native, state.User, state.PasswordFile
+	cfg.TLS = clickhouse.TLS{}
+}
+
+// dataDir is where the engine on this machine keeps its data.
+func dataDir() string {
+	if dir := os.Getenv("XDG_STATE_HOME"); filepath.IsAbs(dir) {
+		return filepath.Join(dir, "sextant")
+	}
+	home, err := os.UserHomeDir()
+	if err != nil {
+		home = os.TempDir()
+	}
+	return filepath.Join(home, ".local", "state", "sextant")
+}
+
+// checkStore tries the store until it can be written to once, so that a service says early that it cannot store.
+func checkStore(ctx context.Context, store *clickhouse.Sink) func() error {
+	if store == nil {
+		return func() error { return nil }
+	}
+	var last atomic.Pointer[error]
+	pending := errors.New("not reached yet")
+	last.Store(&pending)
+	go func() {
+		for {
+			err := store.Check(ctx)
+			last.Store(&err)
+			if err == nil {
+				return
+			}
+			select {
+			case <-time.After(5 * time.Second):
+			case <-ctx.Done():
+				return
+			}
+		}
+	}()
+	return func() error {
+		if err := *last.Load(); err != nil {
+			return fmt.Errorf("sink clickhouse: %w", err)
+		}
+		return nil
+	}
+}
