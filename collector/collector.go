@@ -123,6 +123,7 @@ func (p *Pipeline) Run(ctx context.Context, source Source) error {
 	wg.Wait()
 	for _, q := range p.queues {
 		if left := q.left(); left > 0 {
+			q.lostEnd.Add(float64(left))
 			err = errors.Join(err, fmt.Errorf("sink %s: %d rows were not stored within the drain time of %s", q.out.Name, left, p.cfg.Drain))
 		}
 	}
@@ -147,8 +148,9 @@ func (p *Pipeline) emit(ctx context.Context, b *flow.Batch) error {
 	b.Retain(len(p.queues))
 	defer b.Release()
 	for i, q := range p.queues {
-		if err := q.put(ctx, item{b, span}); err != nil {
-			for range p.queues[i:] { // the holds of the queues that never got it
+		if err := q.put(ctx, item{batch: b, span: span}); err != nil {
+			for _, q := range p.queues[i:] { // those that never got it
+				q.lostEnd.Add(float64(b.Len()))
 				b.Release()
 			}
 			return err

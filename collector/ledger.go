@@ -25,20 +25,21 @@ func (l *ledger) addLocked(cause flow.GapCause, b *flow.Batch) {
 	l.addRecordsLocked(cause, b)
 	for i := range b.Gaps {
 		g := &b.Gaps[i]
-		l.gapLocked(ledgerKey{g.Node, g.Cluster, g.Cause}, g.From, g.To, g.Count.N)
+		l.gapLocked(ledgerKey{g.Node, g.Cluster, g.Cause}, g.From, g.To, g.Count, g.Detail)
 	}
 }
 
 // addRecordsLocked notes that the records of a batch are lost. Gaps in it are let go: a sink that refuses for good would
 // be offered the same gaps for ever.
 func (l *ledger) addRecordsLocked(cause flow.GapCause, b *flow.Batch) {
+	detail := l.names.Name(details[cause])
 	for i := range b.Records {
 		r := &b.Records[i]
-		l.gapLocked(ledgerKey{r.Node, r.Cluster, cause}, r.Time, r.Time, 1)
+		l.gapLocked(ledgerKey{r.Node, r.Cluster, cause}, r.Time, r.Time, flow.Count{N: 1, Known: true}, detail)
 	}
 }
 
-func (l *ledger) gapLocked(key ledgerKey, from, to time.Time, n uint64) {
+func (l *ledger) gapLocked(key ledgerKey, from, to time.Time, count flow.Count, detail flow.Name) {
 	if l.open == nil {
 		l.open = map[ledgerKey]*flow.Gap{}
 	}
@@ -47,7 +48,7 @@ func (l *ledger) gapLocked(key ledgerKey, from, to time.Time, n uint64) {
 	}
 	g := l.open[key]
 	if g == nil {
-		g = &flow.Gap{Node: key.node, Cluster: key.cluster, Cause: key.cause, From: from, To: to, Detail: l.names.Name(details[key.cause])}
+		g = &flow.Gap{Node: key.node, Cluster: key.cluster, Cause: key.cause, From: from, To: to, Count: flow.Count{Known: true}, Detail: detail}
 		l.open[key] = g
 	}
 	if from.Before(g.From) {
@@ -56,8 +57,10 @@ func (l *ledger) gapLocked(key ledgerKey, from, to time.Time, n uint64) {
 	if to.After(g.To) {
 		g.To = to
 	}
-	if n > 0 {
-		g.Count = flow.Count{N: g.Count.N + n, Known: true}
+	if g.Count.Known && count.Known {
+		g.Count.N += count.N
+	} else {
+		g.Count = flow.Count{} // a sum that lacks a part would look like the whole
 	}
 }
 

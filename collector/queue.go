@@ -43,13 +43,14 @@ type queue struct {
 	rows    int // rows in items and in the delivery under way
 	waiting int // rows in items
 	closed  bool
-	lastErr error         // of the delivery under way
+	lastErr error         // of the last try
 	changed chan struct{} // closed and replaced whenever the fields above change
 }
 
 type item struct {
 	batch *flow.Batch
 	span  trace.SpanContext
+	at    time.Time // when it was queued
 }
 
 func newQueue(out Output, cfg Config, m *metrics) *queue {
@@ -91,6 +92,7 @@ func (q *queue) put(ctx context.Context, it item) error {
 		}
 		q.mu.Lock()
 	}
+	it.at = time.Now()
 	q.items = append(q.items, it)
 	q.rows += n
 	q.waiting += n
@@ -134,12 +136,10 @@ func (q *queue) run(ctx context.Context) {
 		}
 		q.deliver(ctx, items)
 	}
-	if left := q.left(); left > 0 {
-		q.lostEnd.Add(float64(left))
-	}
 }
 
-// take waits for a full delivery, or for the oldest batch to have waited long enough. It returns nil at the end.
+// take waits for a full delivery, or for the oldest batch to have waited long enough. Losses are told within the same
+// time even if no batch follows. It returns nil at the end.
 func (q *queue) take(ctx context.Context) []item {
 	var due <-chan time.Time
 	for {
@@ -148,8 +148,8 @@ func (q *queue) take(ctx context.Context) []item {
 		if len(q.items) > 0 && full || q.closed {
 			return q.takeLocked()
 		}
-		if len(q.items) > 0 && due == nil {
-			timer := time.NewTimer(q.out.Wait)
+		if wait, some := q.waitLocked(); some && due == nil {
+			timer := time.NewTimer(wait)
 			defer timer.Stop()
 			due = timer.C
 		}
@@ -164,6 +164,14 @@ func (q *queue) take(ctx context.Context) []item {
 			return nil
 		}
 	}
+}
+
+// waitLocked returns how long what is here may still wait, if anything is.
+func (q *queue) waitLocked() (time.Duration, bool) {
+	if len(q.items) > 0 {
+		return time.Until(q.items[0].at.Add(q.out.Wait)), true
+	}
+	return q.out.Wait, len(q.ledger.open) > 0
 }
 
 // takeLocked takes batches for one delivery, at most Rows rows unless a single batch is larger, and unlocks.
@@ -191,17 +199,18 @@ func (q *queue) takeLocked() []item {
 func (q *queue) deliver(ctx context.Context, items []item) {
 	d := Delivery{Token: q.tokens.next()}
 	spans := make([]trace.SpanContext, 0, len(items))
+	rows := 0
 	for _, it := range items {
 		d.Batches = append(d.Batches, it.batch)
 		spans = append(spans, it.span)
+		rows += it.batch.Len()
 	}
 	records, gaps := d.Len()
-	rows := records + gaps
 	ctx, end := q.traceDelivery(ctx, d, spans)
 
 	retry := backoff.NewExponentialBackOff()
 	retry.InitialInterval, retry.MaxInterval = retryFirst, retryMost
-	for {
+	for try := 0; ; try++ {
 		begin := time.Now()
 		err := q.out.Sink.Write(ctx, d)
 		switch {
@@ -218,7 +227,8 @@ func (q *queue) deliver(ctx context.Context, items []item) {
 		default:
 			wait := retry.NextBackOff()
 			q.retries.Inc()
-			if q.setTrouble(err) == nil { // once per outage
+			q.setTrouble(err)
+			if try == 0 { // once per outage
 				q.logger.Warn("sink unavailable, rows wait", "err", err)
 			}
 			select {
@@ -227,20 +237,20 @@ func (q *queue) deliver(ctx context.Context, items []item) {
 			}
 			continue
 		}
-		if q.setTrouble(nil) != nil {
-			q.logger.Info("sink available again")
+		if err == nil && try > 0 {
+			q.logger.Info("sink available again", "tries", try+1)
 		}
+		q.setTrouble(err)
 		end(err)
 		q.done(d, rows, err != nil)
 		return
 	}
 }
 
-func (q *queue) setTrouble(err error) (before error) {
+func (q *queue) setTrouble(err error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	before, q.lastErr = q.lastErr, err
-	return before
+	q.lastErr = err
 }
 
 func (q *queue) done(d Delivery, rows int, rejected bool) {

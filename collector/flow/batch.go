@@ -5,11 +5,12 @@ import (
 	"sync/atomic"
 )
 
-// Batch is a run of records and gaps that travels through the pipeline as one. The stage that holds it may change it;
+// Batch is a run of records, connections and gaps that travels through the pipeline as one. The stage that holds it may change it;
 // once it reaches the sinks it is read-only and shared, and the last holder's Release makes it ready for reuse.
 type Batch struct {
-	Records []Record
-	Gaps    []Gap
+	Records     []Record
+	Connections []Connection
+	Gaps        []Gap
 
 	refs atomic.Int32
 	pool *Pool
@@ -30,8 +31,8 @@ func (b *Batch) Next() *Record {
 // Drop takes back the record that Next returned last.
 func (b *Batch) Drop() { b.Records = b.Records[:len(b.Records)-1] }
 
-// Len returns the number of records and gaps.
-func (b *Batch) Len() int { return len(b.Records) + len(b.Gaps) }
+// Len returns the number of records, connections and gaps.
+func (b *Batch) Len() int { return len(b.Records) + len(b.Connections) + len(b.Gaps) }
 
 // Retain adds n holders.
 func (b *Batch) Retain(n int) { b.refs.Add(int32(n)) }
@@ -43,7 +44,7 @@ func (b *Batch) Release() {
 	case left < 0:
 		panic("flow: batch released more often than it was held")
 	case b.pool != nil:
-		b.Records, b.Gaps = b.Records[:0], b.Gaps[:0]
+		b.Records, b.Connections, b.Gaps = b.Records[:0], b.Connections[:0], b.Gaps[:0]
 		b.pool.pool.Put(b)
 	}
 }

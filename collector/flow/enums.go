@@ -255,6 +255,114 @@ var sourceNATNames = []string{"unknown", "none", "nat44", "nat66"}
 
 func (v SourceNAT) String() string { return word(sourceNATNames, v) }
 
+// Direction is which way the connection goes that a flow belongs to, seen from the cluster, whichever way this packet goes.
+type Direction uint8
+
+// Directions.
+const (
+	UnknownDirection Direction = iota
+	IngressDirection           // from the world into the cluster
+	EgressDirection            // from the cluster to the world
+	InternalDirection
+	ForwardedDirection // between two others
+)
+
+var directionNames = []string{"unknown", "ingress", "egress", "internal", "forwarded"}
+
+func (v Direction) String() string { return word(directionNames, v) }
+
+// Side is where an end of a flow lives, as its identity tells.
+type Side uint8
+
+// Sides.
+const (
+	SideUnknown Side = iota
+	SidePod
+	SideHost // the observing node
+	SideRemoteNode
+	SideWorld
+	SideService // a service's frontend address
+	SideKubeAPIServer
+	SideHealth
+	SideIngress
+	SideUnmanaged
+	SideInit
+	SideLocal // link-local or multicast: this link and no further
+)
+
+var sideNames = []string{
+	"unknown", "pod", "host", "remote_node", "world", "service", "kube_apiserver", "health", "ingress", "unmanaged",
+	"init", "local",
+}
+
+func (v Side) String() string { return word(sideNames, v) }
+
+// Noise is what the network says for its own upkeep. It is split off so that IPv6 does not look broken.
+type Noise uint8
+
+// Noises.
+const (
+	NoiseNone Noise = iota
+	NoiseNDP
+	NoiseRSRA
+	NoiseMLD
+	NoiseDAD
+	NoiseLinkLocal
+	NoiseARP
+	NoiseMulticast
+)
+
+var noiseNames = []string{"none", "ndp", "rs_ra", "mld", "dad", "link_local", "arp", "multicast"}
+
+func (v Noise) String() string { return word(noiseNames, v) }
+
+// NameSource is who gave an address its DNS name.
+type NameSource uint8
+
+// Name sources.
+const (
+	NameSourceNone   NameSource = iota
+	NameSourceHubble            // Hubble put it into the flow
+	NameSourceDNS               // learned from a DNS answer that was seen to reach the other end
+)
+
+var nameSourceNames = []string{"none", "hubble", "dns"}
+
+func (v NameSource) String() string { return word(nameSourceNames, v) }
+
+// Outcome is how a connection went.
+type Outcome uint8
+
+// Outcomes.
+const (
+	OutcomeUnknown Outcome = iota
+	Answered
+	Refused
+	Unanswered
+	Denied
+)
+
+var outcomeNames = []string{"unknown", "answered", "refused", "unanswered", "denied"}
+
+func (v Outcome) String() string { return word(outcomeNames, v) }
+
+// View is which flow of a connection supplied what is said of it, best last.
+type View uint8
+
+// Views.
+const (
+	ViewUnknown View = iota
+	ViewLoadBalancer
+	ViewSource
+	ViewNode
+	ViewProxy
+	ViewDestination
+)
+
+var viewNames = []string{"unknown", "load_balancer", "source", "node", "proxy", "destination"}
+
+func (v View) String() string { return word(viewNames, v) }
+
 // AddressKind is what an address is by the IANA registries alone.
 type AddressKind uint8
 

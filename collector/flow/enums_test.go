@@ -30,6 +30,12 @@ var enums = []struct {
 	{"class_evidence", flow.EvidenceNone, flow.Observed, flow.Evidence(255), "none…observed", 4},
 	{"source_nat", flow.SourceNATUnknown, flow.SourceNAT66, flow.SourceNAT(255), "unknown…nat66", 4},
 	{"source_kind", flow.KindUnknown, flow.KindReserved, flow.AddressKind(255), "unknown…reserved", 24},
+	{"direction", flow.UnknownDirection, flow.ForwardedDirection, flow.Direction(255), "unknown…forwarded", 5},
+	{"source_side", flow.SideUnknown, flow.SideLocal, flow.Side(255), "unknown…local", 12},
+	{"noise", flow.NoiseNone, flow.NoiseMulticast, flow.Noise(255), "none…multicast", 8},
+	{"source_name_source", flow.NameSourceNone, flow.NameSourceDNS, flow.NameSource(255), "none…dns", 3},
+	{"outcome", flow.OutcomeUnknown, flow.Denied, flow.Outcome(255), "unknown…denied", 5},
+	{"view", flow.ViewUnknown, flow.ViewDestination, flow.View(255), "unknown…destination", 6},
 	{"cause", flow.GapUnknown, flow.GapShutdown, flow.GapCause(255), "unknown…shutdown", 12},
 	{"tcp_flags", flow.TCPFlags(0), flow.TCPFlags(511), flow.TCPFlags(512), "…SYN,ACK,FIN,RST,PSH,URG,ECE,CWR,NS", 512},
 }
@@ -78,17 +84,18 @@ func TestEveryEnumIsTested(t *testing.T) {
 func allWords(t *testing.T) map[string][]string {
 	t.Helper()
 	words := map[string][]string{}
-	for _, f := range flow.Fields {
-		if f.Enum != nil {
-			words[f.Name] = f.Words
-		}
-	}
-	for _, f := range flow.GapFields {
-		if f.Enum != nil {
-			words[f.Name] = f.Words
-		}
-	}
+	addWords(words, flow.Fields)
+	addWords(words, flow.ConnectionFields)
+	addWords(words, flow.GapFields)
 	return words
+}
+
+func addWords[R any](words map[string][]string, fields []flow.Field[R]) {
+	for _, f := range fields {
+		if f.Enum != nil {
+			words[f.Name] = f.Words
+		}
+	}
 }
 
 func TestTCPFlags(t *testing.T) {

@@ -42,6 +42,7 @@ var Fields = []Field[Record]{
 	{Name: "drop_reason", Doc: "why it was dropped, in Hubble's word for drop_code", Label: true, Str: func(r *Record) Name { return r.DropReason }},
 	{Name: "drop_code", Doc: "the datapath's number of the drop reason; 0 when nothing was dropped", U16: func(r *Record) uint16 { return r.DropCode }},
 	{Name: "traffic_direction", Doc: "Hubble's own word; wrong on TO_ENDPOINT since Cilium 1.16", Words: trafficDirectionNames, Enum: func(r *Record) uint16 { return uint16(r.TrafficDirection) }},
+	{Name: "direction", Doc: "which way the connection goes, seen from the cluster", Label: true, Words: directionNames, Enum: func(r *Record) uint16 { return uint16(r.Direction) }},
 	{Name: "is_reply", Doc: "whether the packet answers; often not said", Label: true, Words: tristateNames, Enum: func(r *Record) uint16 { return uint16(r.IsReply) }},
 	{Name: "encrypted", Doc: "yes where the datapath said so; unknown is not cleartext", Words: tristateNames, Enum: func(r *Record) uint16 { return uint16(r.Encrypted) }},
 
@@ -60,12 +61,22 @@ var Fields = []Field[Record]{
 	{Name: "source_kind", Doc: "kind of the source address", Label: true, Words: addressKindNames, Enum: func(r *Record) uint16 { return uint16(r.Source.Kind) }},
 	{Name: "destination_kind", Doc: "kind of the destination address", Label: true, Words: addressKindNames, Enum: func(r *Record) uint16 { return uint16(r.Destination.Kind) }},
 
+	{Name: "source_side", Doc: "where the source lives", Label: true, Words: sideNames, Enum: func(r *Record) uint16 { return uint16(r.Source.Side) }},
+	{Name: "destination_side", Doc: "where the destination lives", Label: true, Words: sideNames, Enum: func(r *Record) uint16 { return uint16(r.Destination.Side) }},
+
 	{Name: "class", Doc: "which way the flow took", Label: true, Words: classNames, Enum: func(r *Record) uint16 { return uint16(r.Class) }},
 	{Name: "class_evidence", Doc: "how the class is known", Label: true, Words: evidenceNames, Enum: func(r *Record) uint16 { return uint16(r.ClassEvidence) }},
 	{Name: "class_rule", Doc: "the rule that decided the class, or why it is unknown", Label: true, Str: func(r *Record) Name { return r.ClassRule }},
 	{Name: "source_nat", Doc: "what happens to the source address", Label: true, Words: sourceNATNames, Enum: func(r *Record) uint16 { return uint16(r.SourceNAT) }},
 	{Name: "source_nat_evidence", Doc: "how the source translation is known", Label: true, Words: evidenceNames, Enum: func(r *Record) uint16 { return uint16(r.SourceNATEvidence) }},
 	{Name: "source_nat_rule", Doc: "the rule that decided the source translation, or why it is unknown", Label: true, Str: func(r *Record) Name { return r.SourceNATRule }},
+
+	{Name: "service_nat", Doc: "1 where a service load-balancer rewrote an address", U8: func(r *Record) uint8 { return bit(r.ServiceNAT) }},
+	{Name: "egress_ip", Doc: "the address the outside sees, best known", Addr: func(r *Record) netip.Addr { return r.EgressIP }},
+	{Name: "egress_ip_evidence", Doc: "how that address is known", Label: true, Words: evidenceNames, Enum: func(r *Record) uint16 { return uint16(r.EgressIPEvidence) }},
+	{Name: "noise", Doc: "what the network says for its own upkeep", Label: true, Words: noiseNames, Enum: func(r *Record) uint16 { return uint16(r.Noise) }},
+	{Name: "counted", Doc: "1 on exactly one flow of each connection", U8: func(r *Record) uint8 { return bit(r.Counted) }},
+	{Name: "duplicate", Doc: "why this flow is not the counted one", Label: true, Str: func(r *Record) Name { return r.Duplicate }},
 
 	{Name: "source_identity", Doc: "Cilium's security identity of the source", U32: func(r *Record) uint32 { return r.Source.who().Identity }},
 	{Name: "source_endpoint_id", Doc: "Cilium's endpoint ID of the source, where it lives on this node", U32: func(r *Record) uint32 { return r.Source.who().ID }},
@@ -77,6 +88,9 @@ var Fields = []Field[Record]{
 	{Name: "source_zone", Doc: "topology zone of the source", Label: true, Str: func(r *Record) Name { return r.Source.who().Zone }},
 	{Name: "source_service", Doc: "namespace/name of the service whose frontend the source is", Label: true, Str: func(r *Record) Name { return r.Source.Service }},
 	{Name: "source_names", Doc: "DNS names Hubble attached to the source address", Strs: func(r *Record) Names { return r.Source.Names }},
+	{Name: "source_name", Doc: "DNS name under which the other end knows the source address", Str: func(r *Record) Name { return r.Source.Name }},
+	{Name: "source_name_source", Doc: "who gave it that name", Label: true, Words: nameSourceNames, Enum: func(r *Record) uint16 { return uint16(r.Source.NameSource) }},
+	{Name: "source_name_age", Doc: "seconds since the name was answered", U32: func(r *Record) uint32 { return r.Source.NameAge }},
 
 	{Name: "destination_identity", Doc: "Cilium's security identity of the destination", U32: func(r *Record) uint32 { return r.Destination.who().Identity }},
 	{Name: "destination_endpoint_id", Doc: "Cilium's endpoint ID of the destination, where it lives on this node", U32: func(r *Record) uint32 { return r.Destination.who().ID }},
@@ -88,6 +102,9 @@ var Fields = []Field[Record]{
 	{Name: "destination_zone", Doc: "topology zone of the destination", Label: true, Str: func(r *Record) Name { return r.Destination.who().Zone }},
 	{Name: "destination_service", Doc: "namespace/name of the service whose frontend the destination is", Label: true, Str: func(r *Record) Name { return r.Destination.Service }},
 	{Name: "destination_names", Doc: "DNS names Hubble attached to the destination address", Strs: func(r *Record) Names { return r.Destination.Names }},
+	{Name: "destination_name", Doc: "DNS name under which the other end knows the destination address", Str: func(r *Record) Name { return r.Destination.Name }},
+	{Name: "destination_name_source", Doc: "who gave it that name", Label: true, Words: nameSourceNames, Enum: func(r *Record) uint16 { return uint16(r.Destination.NameSource) }},
+	{Name: "destination_name_age", Doc: "seconds since the name was answered", U32: func(r *Record) uint32 { return r.Destination.NameAge }},
 
 	{Name: "interface", Doc: "network interface of the trace point", Str: func(r *Record) Name { return r.Interface }},
 	{Name: "proxy_port", Doc: "port of the L7 proxy the packet was redirected to", U16: func(r *Record) uint16 { return r.ProxyPort }},
@@ -126,6 +143,13 @@ var GapFields = []Field[Gap]{
 	{Name: "cause", Doc: "why flows were not seen", Label: true, Words: gapCauseNames, Enum: func(g *Gap) uint16 { return uint16(g.Cause) }},
 	{Name: "count", Doc: "events lost; unknown where nobody counted", Count: func(g *Gap) Count { return g.Count }},
 	{Name: "detail", Doc: "what was noticed, in a sentence", Str: func(g *Gap) Name { return g.Detail }},
+}
+
+func bit(b bool) uint8 {
+	if b {
+		return 1
+	}
+	return 0
 }
 
 // who returns the endpoint for reading. The zero handle reads as an empty endpoint.

@@ -13,8 +13,9 @@ import (
 	"sextant/collector/flow"
 )
 
-func TestFields(t *testing.T)    { testFields(t, flow.Fields) }
-func TestGapFields(t *testing.T) { testFields(t, flow.GapFields) }
+func TestFields(t *testing.T)           { testFields(t, flow.Fields) }
+func TestConnectionFields(t *testing.T) { testFields(t, flow.ConnectionFields) }
+func TestGapFields(t *testing.T)        { testFields(t, flow.GapFields) }
 
 func testFields[R any](t *testing.T, fields []flow.Field[R]) {
 	name := regexp.MustCompile(`^[a-z][a-z0-9]*(_[a-z0-9]+)*$`)
@@ -53,9 +54,21 @@ var notColumns = []string{
 	"HTTP.Protocol", // tells nothing about the way a flow took
 }
 
+// flowsOnly are parts of a connection's ends that stand on its flows alone.
+var flowsOnly = []string{
+	"Source.Endpoint.Labels", "Destination.Endpoint.Labels", // as above
+	"Source.Endpoint.ID", "Destination.Endpoint.ID", "Source.Endpoint.Cluster", "Destination.Endpoint.Cluster",
+	"Source.Names", "Destination.Names", // of which destination_name is the one in use
+	"Source.Name", "Source.NameSource", "Source.NameAge", "Source.Service", // nobody asked for who began it
+}
+
 // Each part of a record is one column and no other, and each column is some part of a record.
 func TestEveryPartOfARecordIsAColumn(t *testing.T) {
 	testParts(t, flow.Fields, notColumns)
+}
+
+func TestEveryPartOfAConnectionIsAColumn(t *testing.T) {
+	testParts(t, flow.ConnectionFields, flowsOnly)
 }
 
 func TestEveryPartOfAGapIsAColumn(t *testing.T) {
@@ -145,6 +158,9 @@ func parts(in *flow.Interner, v reflect.Value, path string) map[string]func() {
 			}
 		}
 		return all
+	}
+	if v.Kind() == reflect.Bool {
+		return map[string]func(){path: func() { v.SetBool(true) }}
 	}
 	if v.CanUint() {
 		return map[string]func(){path: func() { v.SetUint(1) }}

@@ -39,6 +39,7 @@ type Record struct {
 
 	Source             End
 	Destination        End
+	Direction          Direction
 	SourceTranslatedIP netip.Addr // Hubble's source_xlated; means two things, see the field's doc
 	EmbeddedIPv4       netip.Addr // the IPv4 destination inside a NAT64, 6to4, Teredo or ISATAP address
 
@@ -48,6 +49,13 @@ type Record struct {
 	SourceNAT         SourceNAT
 	SourceNATEvidence Evidence
 	SourceNATRule     Name
+	ServiceNAT        bool       // a service load-balancer rewrote an address
+	EgressIP          netip.Addr // the address the outside sees, best known
+	EgressIPEvidence  Evidence
+	Noise             Noise
+
+	Counted   bool // on exactly one flow of each connection
+	Duplicate Name // why this flow is not the counted one
 
 	Interface           Name
 	ProxyPort           uint16
@@ -76,8 +84,13 @@ type End struct {
 	Port     uint16
 	Kind     AddressKind
 	Endpoint Ref[Endpoint]
+	Side     Side
 	Service  Name  // "namespace/name" of the service whose frontend the address is, as Hubble resolved it
 	Names    Names // DNS names Hubble attached to the address
+
+	Name       Name // the DNS name under which the other end knows the address
+	NameSource NameSource
+	NameAge    uint32 // seconds since the name was answered; 0 where nobody knows
 }
 
 // Endpoint is who an end of a flow is, as Cilium knows it. It is immutable and interned: two ends with the same

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -168,6 +169,80 @@ func collect(t *testing.T, in *flow.Interner, most int) {
 			t.Fatalf("%d names are left where at most %d are in use", in.Len(), most)
 		}
 		time.Sleep(time.Millisecond) // cleanups run beside the collector
+	}
+}
+
+// A name that nobody holds is kept for a while, so that one in steady use is not made again after each batch.
+func TestRecentNamesAreKept(t *testing.T) {
+	in := flow.NewInterner()
+	number := in.Name("steady").Number()
+	for range 3 {
+		runtime.GC()
+		time.Sleep(time.Millisecond)
+		if in.Len() != 1 || in.Name("steady").Number() != number {
+			t.Fatal("a name used a moment ago was forgotten")
+		}
+	}
+}
+
+// Names that come back while the interner is about to forget them have one handle and one number all the same.
+func TestNamesThatComeBack(t *testing.T) {
+	in := flow.NewInterner()
+	texts := make([]string, 3*kept)
+	held := make([]flow.Name, len(texts))
+	for i := range texts {
+		texts[i] = strconv.Itoa(i)
+	}
+	for range 3 {
+		clear(held)
+		for _, text := range texts {
+			in.Name(text)
+		}
+		runtime.GC() // most are dead now; the interner learns of it little by little, meanwhile:
+		for i, text := range texts {
+			held[i] = in.Name(text)
+		}
+		collect(t, in, len(texts))
+		time.Sleep(20 * time.Millisecond) // for the last of the cleanups
+		numbers := map[uint32]bool{}
+		for i, text := range texts {
+			if in.Name(text) != held[i] {
+				t.Fatalf("there are two handles on %q", text)
+			}
+			if n := held[i].Number(); numbers[n] {
+				t.Fatalf("%q has a number that another name has too", text)
+			} else {
+				numbers[n] = true
+			}
+		}
+	}
+}
+
+// Goroutines that meet a new name at the same moment get one handle.
+func TestInternTogether(t *testing.T) {
+	in := flow.NewInterner()
+	const workers, texts = 4, 10_000
+	var held [workers][texts]flow.Name
+	var arrived atomic.Int64
+	var wg sync.WaitGroup
+	for w := range workers {
+		wg.Go(func() {
+			for i := range texts {
+				text := strconv.Itoa(i)
+				for arrived.Add(1); arrived.Load() < int64(workers*(i+1)); {
+					runtime.Gosched()
+				}
+				held[w][i] = in.Name(text)
+			}
+		})
+	}
+	wg.Wait()
+	for i := range texts {
+		for w := range workers {
+			if held[w][i] != held[0][i] {
+				t.Fatalf("there are two handles on %d", i)
+			}
+		}
 	}
 }
 

@@ -44,7 +44,8 @@ func fullRecord(in *flow.Interner) flow.Record {
 				Workload: in.Name("cart"), WorkloadKind: in.Name("StatefulSet"), Zone: in.Name("zone-a"),
 				Labels: names("k8s:app=cart"),
 			}),
-			Service: in.Name("shop/cart"), Names: names("cart.example."),
+			Side: flow.SidePod, Service: in.Name("shop/cart"), Names: names("cart.example."),
+			Name: in.Name("cart.example."), NameSource: flow.NameSourceHubble, NameAge: 4,
 		},
 		Destination: flow.End{
 			IP: netip.MustParseAddr("64:ff9b::c000:201"), Port: 443, Kind: flow.KindNAT64,
@@ -52,12 +53,17 @@ func fullRecord(in *flow.Interner) flow.Record {
 				ID: 8, Identity: 2, Cluster: in.Name("other"), Namespace: in.Name("bank"), Pod: in.Name("till-1"),
 				Workload: in.Name("till"), WorkloadKind: in.Name("Deployment"), Zone: in.Name("zone-b"),
 			}),
-			Service: in.Name("bank/till"), Names: names("registry.example.", "cdn.example."),
+			Side: flow.SideWorld, Service: in.Name("bank/till"), Names: names("registry.example.", "cdn.example."),
+			Name: in.Name("registry.example."), NameSource: flow.NameSourceDNS, NameAge: 5,
 		},
+		Direction: flow.EgressDirection,
+
 		SourceTranslatedIP: netip.MustParseAddr("192.0.2.7"), EmbeddedIPv4: netip.MustParseAddr("192.0.2.1"),
 
 		Class: flow.NAT64, ClassEvidence: flow.Confirmed, ClassRule: in.Name("nat64_prefix_and_dns64"),
 		SourceNAT: flow.SourceNAT66, SourceNATEvidence: flow.Inferred, SourceNATRule: in.Name("masquerade_configured"),
+		ServiceNAT: true, EgressIP: netip.MustParseAddr("2001:db8::2"), EgressIPEvidence: flow.Inferred, Noise: flow.NoiseNDP,
+		Counted: true, Duplicate: in.Name("not_the_best_view"),
 
 		Interface: in.Name("eth0"), ProxyPort: 10000, TunnelProtocol: flow.VXLAN,
 		TunnelSourceIP: netip.MustParseAddr("172.18.0.2"), TunnelDestinationIP: netip.MustParseAddr("172.18.0.3"),

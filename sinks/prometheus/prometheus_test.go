@@ -1,0 +1,451 @@
+package prometheus_test
+
+import (
+	"flag"
+	"fmt"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	client "github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
+
+	"sextant/collector"
+	"sextant/collector/flow"
+	"sextant/sinks/prometheus"
+	"sextant/sinks/sinktest"
+)
+
+var update = flag.Bool("update", false, "write the golden files")
+
+var begin = time.Date(2026, 11, 24, 6, 7, 8, 250_000_000, time.UTC)
+
+// rig is a sink on a registry of its own, which checks every scrape.
+type rig struct {
+	*prometheus.Sink
+	reg   *client.Registry
+	names *flow.Interner
+}
+
+func open(t testing.TB, cfg prometheus.Config) rig {
+	t.Helper()
+	if err := cfg.Validate(); err != nil {
+		t.Fatal(err)
+	}
+	reg := client.NewPedanticRegistry()
+	return rig{prometheus.New(cfg, reg), reg, flow.NewInterner()}
+}
+
+func (r rig) write(t testing.TB, batches ...*flow.Batch) {
+	t.Helper()
+	if err := r.Write(t.Context(), collector.Delivery{Batches: batches}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (r rig) flows(records ...flow.Record) *flow.Batch { return &flow.Batch{Records: records} }
+func (r rig) gaps(gaps ...flow.Gap) *flow.Batch        { return &flow.Batch{Gaps: gaps} }
+
+// flow returns a forwarded IPv6 flow of a node.
+func (r rig) flow(node string) flow.Record {
+	return flow.Record{
+		Time: begin, Cluster: r.names.Name("default"), Node: r.names.Name(node),
+		EventType: flow.EventTrace, Verdict: flow.Forwarded, Family: flow.FamilyIPv6, AggregatedFlows: 1,
+		Class: flow.Native6, ClassEvidence: flow.Observed,
+	}
+}
+
+// gap returns a gap of two seconds without a count.
+func (r rig) gap(node string, cause flow.GapCause) flow.Gap {
+	return flow.Gap{Cluster: r.names.Name("default"), Node: r.names.Name(node), Cause: cause, From: begin, To: begin.Add(2 * time.Second)}
+}
+
+// page returns what a scrape shows.
+func (r rig) page(t testing.TB) string {
+	t.Helper()
+	w := httptest.NewRecorder()
+	promhttp.HandlerFor(r.reg, promhttp.HandlerOpts{}).ServeHTTP(w, httptest.NewRequest("GET", "/metrics", nil))
+	if w.Code != 200 {
+		t.Fatalf("scrape: %s", w.Body)
+	}
+	return w.Body.String()
+}
+
+// values returns the samples of a scrape by name and labels, written as on the page.
+func (r rig) values(t testing.TB) map[string]string {
+	t.Helper()
+	values := map[string]string{}
+	for line := range strings.Lines(r.page(t)) {
+		if !strings.HasPrefix(line, "#") {
+			i := strings.LastIndexByte(line, ' ')
+			values[line[:i]] = strings.TrimSpace(line[i:])
+		}
+	}
+	return values
+}
+
+func (r rig) want(t testing.TB, want map[string]string) {
+	t.Helper()
+	got := r.values(t)
+	for series, value := range want {
+		if got[series] != value {
+			t.Errorf("%s is %q, want %q", series, got[series], value)
+		}
+	}
+}
+
+func TestPage(t *testing.T) {
+	r := open(t, prometheus.Config{MaxSeries: 4})
+	aggregated := r.flow("worker-1")
+	aggregated.AggregatedFlows = 41
+	unsaid := r.flow("worker-1")
+	unsaid.AggregatedFlows = 0 // not said is one
+	dropped := r.flow("worker-2")
+	dropped.EventType, dropped.Verdict, dropped.Family = flow.EventDrop, flow.Dropped, flow.FamilyIPv4
+	dropped.Class, dropped.ClassEvidence, dropped.Time = flow.NAT44, flow.Inferred, begin.Add(time.Minute)
+	counted := r.gap("worker-1", flow.GapLostRing)
+	counted.Count = flow.Count{N: 30, Known: true}
+	backwards := r.gap("worker-1", flow.GapLostRing)
+	backwards.From, backwards.To = backwards.To, backwards.From
+	openEnded := r.gap("", flow.GapQueueFull)
+	openEnded.From = time.Time{}
+
+	r.write(t,
+		r.flows(r.flow("worker-1"), aggregated, unsaid, dropped, flow.Record{}),
+		r.gaps(counted, r.gap("worker-1", flow.GapLostRing), backwards, openEnded),
+		r.flows(r.flow("worker-3"), r.flow("worker-4"), r.flow("worker-5")), // more than there is room for
+	)
+	golden(t, "metrics", r.page(t))
+
+	families, err := r.reg.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	problems, err := promlint.NewWithMetricFamilies(families).Lint()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range problems {
+		t.Errorf("%s: %s", p.Metric, p.Text)
+	}
+}
+
+func golden(t *testing.T, name, got string) {
+	t.Helper()
+	file := filepath.Join("testdata", name+".golden")
+	if *update {
+		if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(want), got); diff != "" {
+		t.Errorf("%s (-update writes it anew):\n%s", file, diff)
+	}
+}
+
+func TestSink(t *testing.T) {
+	var r rig
+	sinktest.Run(t,
+		func(t *testing.T) collector.Sink {
+			r = open(t, prometheus.Default())
+			return r
+		},
+		func(t *testing.T) (records, gaps int) {
+			for series, value := range r.values(t) {
+				n, err := strconv.ParseFloat(value, 64)
+				if err != nil {
+					t.Fatal(err)
+				}
+				switch name, _, _ := strings.Cut(series, "{"); name {
+				case "sextant_flows_total":
+					records += int(n)
+				case "sextant_gaps_total":
+					gaps += int(n)
+				}
+			}
+			return records, gaps
+		})
+}
+
+// Every declared metric moves: a family without a series after one flow and one gap would be one that nothing fills.
+func TestEveryMetricMoves(t *testing.T) {
+	r := open(t, prometheus.Config{MaxSeries: 1})
+	gap := r.gap("worker-1", flow.GapLostRing)
+	gap.Count = flow.Count{N: 30, Known: true}
+	r.write(t, r.flows(r.flow("worker-1"), r.flow("worker-2")), r.gaps(gap))
+	moved := map[string]bool{}
+	for series, value := range r.values(t) {
+		name, _, _ := strings.Cut(series, "{")
+		moved[name] = moved[name] || value != "0"
+	}
+	names := []string{"sextant_prometheus_series_overflow_total"}
+	for _, m := range prometheus.Flows {
+		names = append(names, m.Name)
+	}
+	for _, m := range prometheus.Gaps {
+		names = append(names, m.Name)
+	}
+	for _, name := range names {
+		if !moved[name] {
+			t.Errorf("%s does not move", name)
+		}
+	}
+	if len(moved) != len(names) {
+		t.Errorf("%d metrics are shown, %d are declared", len(moved), len(names))
+	}
+}
+
+func TestOverflow(t *testing.T) {
+	r := open(t, prometheus.Config{MaxSeries: 2})
+	for range 3 {
+		for node := range 5 {
+			r.write(t, r.flows(r.flow(fmt.Sprintf("worker-%d", node))))
+		}
+	}
+	r.write(t, r.gaps(r.gap("worker-9", flow.GapLostRing))) // another metric has room of its own
+	r.want(t, map[string]string{
+		`sextant_flows_total{cluster="default",event_type="trace",family="ipv6",node="worker-0",verdict="FORWARDED"}`: "3",
+		`sextant_flows_total{cluster="default",event_type="trace",family="ipv6",node="worker-1",verdict="FORWARDED"}`: "3",
+		`sextant_flows_total{cluster="default",event_type="trace",family="ipv6",node="worker-2",verdict="FORWARDED"}`: "",
+		`sextant_flows_total{cluster="~other",event_type="~other",family="~other",node="~other",verdict="~other"}`:    "9",
+		`sextant_prometheus_series_overflow_total{metric="sextant_flows_total"}`:                                      "9",
+		`sextant_prometheus_series_overflow_total{metric="sextant_gaps_total"}`:                                       "0",
+		`sextant_gaps_total{cause="lost_hubble_ring",cluster="default",node="worker-9"}`:                              "1",
+	})
+}
+
+// What a stranger calls a node breaks neither the page nor the count, even where two names look the same on it, or like
+// our own.
+func TestHostileNodeNames(t *testing.T) {
+	r := open(t, prometheus.Config{MaxSeries: 10})
+	long := strings.Repeat("é", 200) // 400 bytes; the limit falls into the middle of a character
+	for _, node := range []string{"a\xff", "a\xfe", "line\nbreak", `quo"te`, long + "1", long + "2"} {
+		r.write(t, r.flows(r.flow(node)))
+	}
+	r.want(t, map[string]string{
+		`sextant_last_flow_timestamp_seconds{cluster="default",node="a` + "\ufffd" + `"}`:                                                     "1.79550042825e+09",
+		`sextant_flows_total{cluster="default",event_type="trace",family="ipv6",node="a` + "\ufffd" + `",verdict="FORWARDED"}`:                "2",
+		`sextant_flows_total{cluster="default",event_type="trace",family="ipv6",node="line\nbreak",verdict="FORWARDED"}`:                      "1",
+		`sextant_flows_total{cluster="default",event_type="trace",family="ipv6",node="quo\"te",verdict="FORWARDED"}`:                          "1",
+		`sextant_flows_total{cluster="default",event_type="trace",family="ipv6",node="` + strings.Repeat("é", 126) + `",verdict="FORWARDED"}`: "2",
+	})
+
+	small := open(t, prometheus.Config{MaxSeries: 1})
+	alias := small.flow("~other")
+	alias.Cluster = alias.Node
+	small.write(t, small.flows(alias, small.flow("worker-1"), small.flow("worker-2")))
+	small.want(t, map[string]string{
+		`sextant_last_flow_timestamp_seconds{cluster="~other",node="~other"}`: "1.79550042825e+09",
+	})
+}
+
+// Label values are told apart wherever one ends and the next begins.
+func TestValuesDoNotRunTogether(t *testing.T) {
+	for _, joint := range []string{"", "-", ",", "/", "\x00", "\t", " "} {
+		r := open(t, prometheus.Default())
+		one, two := r.flow("b"+joint+"c"), r.flow("c")
+		one.Cluster, two.Cluster = r.names.Name("a"), r.names.Name("a"+joint+"b")
+		r.write(t, r.flows(one, two))
+		nodes := 0
+		for series := range r.values(t) {
+			if strings.HasPrefix(series, "sextant_last_flow") {
+				nodes++
+			}
+		}
+		if nodes != 2 {
+			t.Errorf("two nodes whose names join with %q became %d series", joint, nodes)
+		}
+	}
+}
+
+// A second interner gives other handles on the same names.
+func TestTwoInternersOneSeries(t *testing.T) {
+	r := open(t, prometheus.Default())
+	r.write(t, r.flows(r.flow("worker-1")))
+	r.names = flow.NewInterner()
+	r.write(t, r.flows(r.flow("worker-1")))
+	r.want(t, map[string]string{
+		`sextant_flows_total{cluster="default",event_type="trace",family="ipv6",node="worker-1",verdict="FORWARDED"}`: "2",
+	})
+}
+
+func TestLastFlow(t *testing.T) {
+	r := open(t, prometheus.Default())
+	series := `sextant_last_flow_timestamp_seconds{cluster="default",node="worker-1"}`
+	future := r.flow("worker-1")
+	future.Time = begin.Add(24 * time.Hour) // a clock that was wrong for a moment
+	timeless := r.flow("worker-1")
+	timeless.Time = time.Time{}
+	r.write(t, r.flows(timeless))
+	r.want(t, map[string]string{series: ""})
+	r.write(t, r.flows(future, r.flow("worker-1"), timeless))
+	r.want(t, map[string]string{series: "1.79550042825e+09"})
+}
+
+// Only a node that is silent altogether is forgotten, and then with everything; it comes back from nothing.
+func TestSilentNodesAreForgotten(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := open(t, prometheus.Config{MaxSeries: 100, NodeTTL: time.Hour})
+		rare := r.flow("stays")
+		rare.Verdict = flow.Dropped
+		r.write(t, r.flows(r.flow("goes"), rare), r.gaps(r.gap("goes", flow.GapLostRing), r.gap("", flow.GapQueueFull)))
+
+		time.Sleep(59 * time.Minute)
+		r.write(t, r.gaps(r.gap("stays", flow.GapLostRing))) // a gap is a sign of life
+		r.want(t, map[string]string{`sextant_gaps_total{cause="lost_hubble_ring",cluster="default",node="goes"}`: "1"})
+
+		time.Sleep(2 * time.Minute)
+		for series := range r.values(t) {
+			if strings.Contains(series, `node="goes"`) {
+				t.Errorf("%s is still there", series)
+			}
+		}
+		r.want(t, map[string]string{
+			`sextant_flows_total{cluster="default",event_type="trace",family="ipv6",node="stays",verdict="DROPPED"}`: "1",
+			`sextant_gaps_total{cause="queue_full",cluster="default",node=""}`:                                       "1",
+		})
+
+		r.write(t, r.flows(r.flow("goes")))
+		r.want(t, map[string]string{
+			`sextant_flows_total{cluster="default",event_type="trace",family="ipv6",node="goes",verdict="FORWARDED"}`: "1",
+		})
+	})
+}
+
+// Forgotten nodes make room.
+func TestForgettingMakesRoom(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := open(t, prometheus.Config{MaxSeries: 1, NodeTTL: time.Hour})
+		r.write(t, r.flows(r.flow("old"), r.flow("overflowing")))
+		time.Sleep(2 * time.Hour)
+		r.page(t)
+		r.write(t, r.flows(r.flow("new")))
+		r.want(t, map[string]string{
+			`sextant_last_flow_timestamp_seconds{cluster="default",node="new"}`:   "1.79550042825e+09",
+			`sextant_last_flow_timestamp_seconds{cluster="~other",node="~other"}`: "1.79550042825e+09",
+		})
+	})
+}
+
+func TestNothingIsForgottenWithoutTTL(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := open(t, prometheus.Config{MaxSeries: 1})
+		r.write(t, r.flows(r.flow("worker-1")))
+		time.Sleep(1000 * time.Hour)
+		r.want(t, map[string]string{`sextant_last_flow_timestamp_seconds{cluster="default",node="worker-1"}`: "1.79550042825e+09"})
+	})
+}
+
+// A scrape may come at any time; every page is whole and no count ever goes back.
+func TestScrapeWhileWriting(t *testing.T) {
+	r := open(t, prometheus.Config{MaxSeries: 20, NodeTTL: time.Hour})
+	const rounds, nodes = 200, 30
+	var wg sync.WaitGroup
+	stop := make(chan struct{})
+	for range 3 {
+		wg.Go(func() {
+			last := 0.0
+			for {
+				families, err := r.reg.Gather()
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				total := 0.0
+				for _, f := range families {
+					if f.GetName() == "sextant_flows_total" {
+						for _, m := range f.GetMetric() {
+							total += m.GetCounter().GetValue()
+						}
+					}
+				}
+				if total < last {
+					t.Errorf("the count went back from %v to %v", last, total)
+				}
+				last = total
+				select {
+				case <-stop:
+					return
+				default:
+				}
+			}
+		})
+	}
+	for range rounds {
+		b := r.flows()
+		for node := range nodes {
+			*b.Next() = r.flow(fmt.Sprintf("worker-%d", node))
+		}
+		r.write(t, b)
+	}
+	close(stop)
+	wg.Wait()
+	r.want(t, map[string]string{
+		`sextant_flows_total{cluster="~other",event_type="~other",family="~other",node="~other",verdict="~other"}`: fmt.Sprint(rounds * (nodes - 20)),
+	})
+}
+
+// busy returns a batch of flows as several nodes send them, and a few gaps.
+func busy(r rig) *flow.Batch {
+	b := r.flows()
+	for i := range 4096 {
+		f := r.flow(fmt.Sprintf("worker-%d", i%16))
+		f.Family, f.Class = flow.Family(1+i%2), flow.Class(i%7)
+		if i%10 == 0 {
+			f.EventType, f.Verdict = flow.EventDrop, flow.Dropped
+		}
+		*b.Next() = f
+	}
+	for i := range 16 {
+		b.Gaps = append(b.Gaps, r.gap(fmt.Sprintf("worker-%d", i), flow.GapLostRing))
+	}
+	return b
+}
+
+func TestKnownSeriesDoNotAllocate(t *testing.T) {
+	for _, limit := range []int{prometheus.Default().MaxSeries, 3} { // room for all, and overflowing
+		r := open(t, prometheus.Config{MaxSeries: limit})
+		batches := []*flow.Batch{busy(r)}
+		if n := testing.AllocsPerRun(10, func() { r.write(t, batches...) }); n != 0 {
+			t.Errorf("%v allocations for a delivery without a new series, with room for %d", n, limit)
+		}
+	}
+}
+
+func BenchmarkWrite(b *testing.B) {
+	r := open(b, prometheus.Default())
+	batches := []*flow.Batch{busy(r)}
+	r.write(b, batches...)
+	b.ReportAllocs()
+	for b.Loop() {
+		r.write(b, batches...)
+	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*len(batches[0].Records)), "ns/flow")
+}
+
+func BenchmarkScrape(b *testing.B) {
+	r := open(b, prometheus.Default())
+	batch := r.flows()
+	for i := range 2000 {
+		*batch.Next() = r.flow(fmt.Sprintf("worker-%d", i))
+	}
+	r.write(b, batch)
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := r.reg.Gather(); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
