@@ -35,9 +35,15 @@ type Emit = func(context.Context, *flow.Batch) error
 // batches at once.
 type Stage interface{ Process(*flow.Batch) }
 
+// A Flusher is a stage that holds something back, such as connections that may not have ended.
+type Flusher interface {
+	// Flush moves into b what is due, or all that is held when end is true. It may run beside Process.
+	Flush(b *flow.Batch, end bool)
+}
+
 // A Sink stores batches somewhere.
 type Sink interface {
-	// Write returns nil once every record and gap of the delivery is stored. An error wrapping ErrRejected means that
+	// Write returns nil once every record, connection and gap of the delivery is stored. An error wrapping ErrRejected means that
 	// trying again cannot help; after any other error the same delivery is tried again, with the same token, so that a
 	// sink can tell a repetition. Write must not change or keep the batches, and is never called concurrently.
 	Write(ctx context.Context, d Delivery) error
@@ -52,13 +58,14 @@ type Delivery struct {
 	Batches []*flow.Batch
 }
 
-// Len returns the number of records and of gaps.
-func (d Delivery) Len() (records, gaps int) {
+// Len returns the number of records, connections and gaps.
+func (d Delivery) Len() (records, connections, gaps int) {
 	for _, b := range d.Batches {
 		records += len(b.Records)
+		connections += len(b.Connections)
 		gaps += len(b.Gaps)
 	}
-	return records, gaps
+	return records, connections, gaps
 }
 
 // Output is a sink and how it is fed.
@@ -77,6 +84,7 @@ type Config struct {
 	// Lossless makes a full queue hold the source up. Without it a full queue loses the batch for that sink alone, counted
 	// and told as a gap: a live source is not held up by one slow sink.
 	Lossless bool
+	Tick     time.Duration // how often Flushers are asked for what is due; 0 only at the end, as a replay wants it
 	Drain    time.Duration // how long queues may empty after the end was asked for
 	Names    *flow.Interner
 	Logger   *slog.Logger
@@ -113,10 +121,18 @@ func (p *Pipeline) Run(ctx context.Context, source Source) error {
 	for _, q := range p.queues {
 		wg.Go(func() { q.run(sinkCtx) })
 	}
+	ticking, stopTicking := context.WithCancel(ctx)
+	var ticks sync.WaitGroup
+	if p.cfg.Tick > 0 {
+		ticks.Go(func() { p.tick(ticking) })
+	}
 	err := source.Run(ctx, p.emit)
 	if err != nil {
 		err = fmt.Errorf("source: %w", err)
 	}
+	stopTicking()
+	ticks.Wait()
+	err = errors.Join(err, p.flush(sinkCtx, true))
 	for _, q := range p.queues {
 		q.close()
 	}
@@ -138,13 +154,49 @@ func (p *Pipeline) emit(ctx context.Context, b *flow.Batch) error {
 		defer end()
 	}
 	p.metrics.received.Add(float64(len(b.Records)))
-	p.metrics.gaps.Add(float64(len(b.Gaps)))
 	for _, stage := range p.cfg.Stages {
 		stage.Process(b)
 	}
 	if n := len(b.Records); n > 0 {
 		p.metrics.lag.Set(time.Since(b.Records[n-1].Time).Seconds())
 	}
+	return p.hand(ctx, b, span)
+}
+
+// tick flushes now and then, so that what is held shows though no flow comes.
+func (p *Pipeline) tick(ctx context.Context) {
+	ticker := time.NewTicker(p.cfg.Tick)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ticker.C:
+			if p.flush(ctx, false) != nil {
+				return
+			}
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+func (p *Pipeline) flush(ctx context.Context, end bool) error {
+	b := &flow.Batch{}
+	b.Retain(1)
+	for _, stage := range p.cfg.Stages {
+		if f, ok := stage.(Flusher); ok {
+			f.Flush(b, end)
+		}
+	}
+	if b.Len() == 0 {
+		return nil
+	}
+	return p.hand(ctx, b, trace.SpanContext{})
+}
+
+// hand gives a finished batch to every queue.
+func (p *Pipeline) hand(ctx context.Context, b *flow.Batch, span trace.SpanContext) error {
+	p.metrics.connections.Add(float64(len(b.Connections)))
+	p.metrics.gaps.Add(float64(len(b.Gaps)))
 	b.Retain(len(p.queues))
 	defer b.Release()
 	for i, q := range p.queues {

@@ -20,7 +20,7 @@ type ledgerKey struct {
 	cause         flow.GapCause
 }
 
-// addLocked notes that the records of a batch are lost, and takes over the gaps in it.
+// addLocked notes that the records and connections of a batch are lost, and takes over the gaps in it.
 func (l *ledger) addLocked(cause flow.GapCause, b *flow.Batch) {
 	l.addRecordsLocked(cause, b)
 	for i := range b.Gaps {
@@ -29,13 +29,17 @@ func (l *ledger) addLocked(cause flow.GapCause, b *flow.Batch) {
 	}
 }
 
-// addRecordsLocked notes that the records of a batch are lost. Gaps in it are let go: a sink that refuses for good would
+// addRecordsLocked notes that the records and connections of a batch are lost. Gaps in it are let go: a sink that refuses for good would
 // be offered the same gaps for ever.
 func (l *ledger) addRecordsLocked(cause flow.GapCause, b *flow.Batch) {
 	detail := l.names.Name(details[cause])
 	for i := range b.Records {
 		r := &b.Records[i]
 		l.gapLocked(ledgerKey{r.Node, r.Cluster, cause}, r.Time, r.Time, flow.Count{N: 1, Known: true}, detail)
+	}
+	for i := range b.Connections {
+		c := &b.Connections[i]
+		l.gapLocked(ledgerKey{c.Node, c.Cluster, cause}, c.First, c.Last, flow.Count{N: 1, Known: true}, detail)
 	}
 }
 

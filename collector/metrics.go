@@ -3,14 +3,15 @@ package collector
 import "github.com/prometheus/client_golang/prometheus"
 
 type metrics struct {
-	received prometheus.Counter
-	gaps     prometheus.Counter
-	lag      prometheus.Gauge
-	stored   *prometheus.CounterVec
-	lost     *prometheus.CounterVec
-	retries  *prometheus.CounterVec
-	queued   *prometheus.GaugeVec
-	writes   *prometheus.HistogramVec
+	received    prometheus.Counter
+	connections prometheus.Counter
+	gaps        prometheus.Counter
+	lag         prometheus.Gauge
+	stored      *prometheus.CounterVec
+	lost        *prometheus.CounterVec
+	retries     *prometheus.CounterVec
+	queued      *prometheus.GaugeVec
+	writes      *prometheus.HistogramVec
 }
 
 func newMetrics(reg prometheus.Registerer) *metrics {
@@ -19,9 +20,13 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 			Name: "sextant_collector_flows_total",
 			Help: "Flows that entered the pipeline.",
 		}),
+		connections: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "sextant_collector_connections_total",
+			Help: "Connections that were told.",
+		}),
 		gaps: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "sextant_collector_gaps_total",
-			Help: "Gaps that entered the pipeline.",
+			Help: "Gaps that were told.",
 		}),
 		lag: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "sextant_collector_lag_seconds",
@@ -29,11 +34,11 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		}),
 		stored: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "sextant_sink_rows_total",
-			Help: "Flows and gaps that a sink has stored.",
+			Help: "Flows, connections and gaps that a sink has stored.",
 		}, []string{"sink"}),
 		lost: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "sextant_sink_lost_total",
-			Help: "Flows and gaps that a sink lost, by reason: queue_full, rejected or shutdown.",
+			Help: "Flows, connections and gaps that a sink lost, by reason: queue_full, rejected or shutdown.",
 		}, []string{"sink", "reason"}),
 		retries: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "sextant_sink_retries_total",
@@ -41,7 +46,7 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		}, []string{"sink"}),
 		queued: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "sextant_sink_queued_rows",
-			Help: "Flows and gaps that wait for a sink.",
+			Help: "Flows, connections and gaps that wait for a sink.",
 		}, []string{"sink"}),
 		writes: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name:    "sextant_sink_write_seconds",
@@ -49,6 +54,6 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 			Buckets: prometheus.ExponentialBuckets(0.001, 4, 9),
 		}, []string{"sink"}),
 	}
-	reg.MustRegister(m.received, m.gaps, m.lag, m.stored, m.lost, m.retries, m.queued, m.writes)
+	reg.MustRegister(m.received, m.connections, m.gaps, m.lag, m.stored, m.lost, m.retries, m.queued, m.writes)
 	return m
 }

@@ -38,13 +38,14 @@ type queue struct {
 	queued                          prometheus.Gauge
 	writes                          prometheus.Observer
 
-	mu      sync.Mutex
-	items   []item
-	rows    int // rows in items and in the delivery under way
-	waiting int // rows in items
-	closed  bool
-	lastErr error         // of the last try
-	changed chan struct{} // closed and replaced whenever the fields above change
+	mu          sync.Mutex
+	items       []item
+	rows        int // rows in items and in the delivery under way
+	waiting     int // rows in items
+	closed      bool
+	overflowing bool          // the last batch was lost
+	lastErr     error         // of the last try
+	changed     chan struct{} // closed and replaced whenever the fields above change
 }
 
 type item struct {
@@ -78,6 +79,10 @@ func (q *queue) put(ctx context.Context, it item) error {
 	for q.rows > 0 && q.rows+n > q.out.Queue {
 		if !q.lossless {
 			q.ledger.addLocked(flow.GapQueueFull, it.batch)
+			if !q.overflowing {
+				q.overflowing = true
+				q.logger.Warn("queue is full, rows are lost for this sink: see what keeps it, or raise pipeline.queue_rows", "queue_rows", q.out.Queue)
+			}
 			q.mu.Unlock()
 			q.lostFull.Add(float64(n))
 			it.batch.Release()
@@ -92,6 +97,7 @@ func (q *queue) put(ctx context.Context, it item) error {
 		}
 		q.mu.Lock()
 	}
+	q.overflowing = false
 	it.at = time.Now()
 	q.items = append(q.items, it)
 	q.rows += n
@@ -205,7 +211,7 @@ func (q *queue) deliver(ctx context.Context, items []item) {
 		spans = append(spans, it.span)
 		rows += it.batch.Len()
 	}
-	records, gaps := d.Len()
+	records, connections, gaps := d.Len()
 	ctx, end := q.traceDelivery(ctx, d, spans)
 
 	retry := backoff.NewExponentialBackOff()
@@ -218,10 +224,10 @@ func (q *queue) deliver(ctx context.Context, items []item) {
 			q.writes.Observe(time.Since(begin).Seconds())
 			q.stored.Add(float64(rows))
 		case errors.Is(err, ErrRejected):
-			q.logger.Error("rows rejected", "flows", records, "gaps", gaps, "err", err)
+			q.logger.Error("rows rejected", "flows", records, "connections", connections, "gaps", gaps, "err", err)
 			q.lostRejected.Add(float64(rows))
 		case ctx.Err() != nil:
-			q.logger.Error("rows not stored before the end", "flows", records, "gaps", gaps, "err", err)
+			q.logger.Error("rows not stored before the end", "flows", records, "connections", connections, "gaps", gaps, "err", err)
 			end(err)
 			return
 		default:

@@ -29,9 +29,10 @@ func (q *queue) traceDelivery(ctx context.Context, d Delivery, batches []trace.S
 			links = append(links, trace.Link{SpanContext: sc})
 		}
 	}
-	records, gaps := d.Len()
+	records, connections, gaps := d.Len()
 	ctx, span := q.tracer.Start(ctx, "deliver "+q.out.Name, trace.WithLinks(links...), trace.WithAttributes(
-		attribute.String("sextant.sink", q.out.Name), attribute.Int("sextant.flows", records), attribute.Int("sextant.gaps", gaps)))
+		attribute.String("sextant.sink", q.out.Name), attribute.Int("sextant.flows", records),
+		attribute.Int("sextant.connections", connections), attribute.Int("sextant.gaps", gaps)))
 	return ctx, func(err error) {
 		if err != nil {
 			span.RecordError(err)

@@ -84,6 +84,7 @@ func (cmd *demoCmd) Run(a *app) error {
 	}
 	cfg := hubble.Default()
 	cfg.Peers = addrs[0]
+	cfg.HubbleTraffic = "include" // the recording holds none of it
 	cfg.Since = cluster.Start().Add(-time.Second).Format(time.RFC3339Nano)
 	cfg.BatchRows, cfg.BatchWait = p.pipelineCfg.BatchRows, p.pipelineCfg.BatchWait
 	client, err := hubble.New(cfg, p.names, a.logger, p.registry)

@@ -55,7 +55,7 @@ func (cmd *runCmd) Run(a *app) error {
 	}
 	defer stopHTTP()
 
-	a.logger.Info("following hubble", "server", cmd.hubbleCfg.Target(), "sinks", slices.Clone(cmd.Sink), "http", addr, "version", versionText())
+	a.logger.Info("following hubble", "server", cmd.hubbleCfg.Server, "peers", cmd.hubbleCfg.Peers, "sinks", slices.Clone(cmd.Sink), "http", addr, "version", versionText())
 	err = p.pipeline.Run(a.ctx, client)
 	if p.store != nil {
 		p.store.Close()

@@ -55,6 +55,9 @@ func defaultPipeline() pipelineConfig {
 
 func (c pipelineConfig) Validate() error {
 	var errs []error
+	if c.BatchRows > 1<<20 {
+		errs = append(errs, fmt.Errorf("pipeline.batch_rows: must be at most %d, is %d", 1<<20, c.BatchRows))
+	}
 	for key, n := range map[string]int{"batch_rows": c.BatchRows, "delivery_rows": c.DeliveryRows, "queue_rows": c.QueueRows} {
 		if n < 1 {
 			errs = append(errs, fmt.Errorf("pipeline.%s: must be at least 1, is %d", key, n))
