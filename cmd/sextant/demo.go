@@ -24,8 +24,8 @@ type demoCmd struct {
 	kong.Plugins
 	Once    bool   `help:"Ingest the recording once, print the answers, and end."`
 	Format  string `help:"With --once, form of the answers: text or json." enum:"text,json" default:"text"`
-	Engine  string `help:"ClickHouse engine to run: a clickhouse binary or libchdb.so; without it, it is looked for." placeholder:"PATH"`
-	DataDir string `help:"Where the engine keeps its data; with --once, a folder that is removed in the end." default:"${data_dir}" placeholder:"DIR"`
+	Engine  string `env:"SEXTANT_ENGINE" help:"ClickHouse engine to run: a clickhouse binary or libchdb.so; without it, it is looked for." placeholder:"PATH"`
+	DataDir string `env:"SEXTANT_DATA_DIR" help:"Where the engine keeps its data; with --once, a folder that is removed in the end." default:"${data_dir}" placeholder:"DIR"`
 
 	plant    *plant
 	httpCfg  httpConfig

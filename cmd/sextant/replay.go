@@ -36,6 +36,9 @@ func (cmd *replayCmd) init() {
 func (cmd *replayCmd) Run(a *app) error {
 	cmd.settings.apply()
 	p := cmd.plant
+	if err := p.validate(); err != nil {
+		return err
+	}
 	if slices.Contains(cmd.Sink, "clickhouse") {
 		if err := findStore(&p.clickhouseCfg, cmd.DataDir); err != nil {
 			return err

@@ -17,7 +17,7 @@ type sqlCmd struct {
 	kong.Plugins
 	Query   string `arg:"" optional:"" help:"The query; without it, or with -, standard input is read."`
 	Format  string `help:"Form of the answer: table, json (an object a line) or csv." enum:"table,json,csv" default:"table"`
-	DataDir string `help:"Where to look for the engine of sextant demo when no --clickhouse is given." default:"${data_dir}" placeholder:"DIR"`
+	DataDir string `env:"SEXTANT_DATA_DIR" help:"Where to look for the engine of sextant demo when no --clickhouse is given." default:"${data_dir}" placeholder:"DIR"`
 
 	cfg      clickhouse.Config
 	settings sections

@@ -110,6 +110,12 @@ func (p *plant) sections() sections {
 	}
 }
 
+// validate finds what is wrong with the settings, before anything is looked for or connected to.
+func (p *plant) validate() error {
+	_, err := p.verdictCfg.prefixes()
+	return errors.Join(err, p.pipelineCfg.Validate())
+}
+
 // blueprint says what of a plant differs between commands.
 type blueprint struct {
 	sinks    []string
@@ -119,8 +125,11 @@ type blueprint struct {
 
 // build makes the stages, sinks and the pipeline. Nothing runs or connects yet.
 func (p *plant) build(a *app, plan blueprint, tracer collector.Config) error {
+	if err := p.validate(); err != nil {
+		return err
+	}
 	prefixes, err := p.verdictCfg.prefixes()
-	if err := errors.Join(err, p.pipelineCfg.Validate()); err != nil {
+	if err != nil {
 		return err
 	}
 	cfg := collector.Config{
