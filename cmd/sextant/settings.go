@@ -2,7 +2,9 @@ package main
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
+	"io"
 	"os"
 	"slices"
 	"strings"
@@ -79,7 +81,7 @@ func readSettings(path string) (*settings, error) {
 	s := &settings{path: path, values: map[string]*yaml.Node{}}
 	var doc yaml.Node
 	if err := yaml.NewDecoder(bytes.NewReader(text)).Decode(&doc); err != nil {
-		if len(bytes.TrimSpace(text)) == 0 {
+		if errors.Is(err, io.EOF) { // nothing but comments
 			return s, nil
 		}
 		return nil, fmt.Errorf("%s: %w", path, err)

@@ -84,7 +84,7 @@ func (c *Cluster) Span() time.Duration { return c.span }
 func (c *Cluster) Serve(ctx context.Context, ready func(addrs []string)) error {
 	var listeners []net.Listener
 	var addrs []string
-	for _, n := range c.nodes {
+	for range c.nodes {
 		l, err := listenLoopback()
 		if err != nil {
 			for _, l := range listeners {
@@ -92,22 +92,34 @@ func (c *Cluster) Serve(ctx context.Context, ready func(addrs []string)) error {
 			}
 			return err
 		}
-		n.addr = l.Addr().String()
 		listeners = append(listeners, l)
-		addrs = append(addrs, n.addr)
+		addrs = append(addrs, l.Addr().String())
 	}
 	var wg sync.WaitGroup
 	errs := make([]error, len(c.nodes))
-	for i, n := range c.nodes {
-		server := grpc.NewServer()
-		observerpb.RegisterObserverServer(server, n)
-		peerpb.RegisterPeerServer(server, n)
+	for i, server := range c.Servers(addrs) {
 		wg.Go(func() { errs[i] = server.Serve(listeners[i]) })
 		context.AfterFunc(ctx, server.Stop)
 	}
 	ready(addrs)
 	wg.Wait()
 	return errors.Join(errs...)
+}
+
+// Servers returns a gRPC server a node, which is to serve at the address of the same index: the Peer service announces
+// these.
+func (c *Cluster) Servers(addrs []string) []*grpc.Server {
+	servers := make([]*grpc.Server, 0, len(c.nodes))
+	for i, n := range c.nodes {
+		if n.addr != addrs[i] { // a handler of an earlier server may still read it
+			n.addr = addrs[i]
+		}
+		server := grpc.NewServer()
+		observerpb.RegisterObserverServer(server, n)
+		peerpb.RegisterPeerServer(server, n)
+		servers = append(servers, server)
+	}
+	return servers
 }
 
 // listenLoopback prefers IPv6, as its users do.
