@@ -2,7 +2,8 @@ package flow
 
 import "strings"
 
-// An enum is a closed set of words. Its zero value is unknown or none. Words that are Hubble's own (verdict,
+// An enum is a closed set of words. Its zero value is unknown or none. New words go to the end: ClickHouse stores their
+// numbers, and a word that moved would turn stored rows into another one's. Words that are Hubble's own (verdict,
 // observation_point, trace_reason, traffic_direction) are spelled as Hubble spells them, our own in lower case.
 
 // Family is the address family of a flow's addresses.

@@ -1,0 +1,24 @@
+package clickhouse
+
+import "github.com/prometheus/client_golang/prometheus"
+
+// metrics are what the pipeline cannot know; rows, seconds, retries and losses it counts itself.
+type metrics struct {
+	sent        prometheus.Counter
+	connections prometheus.Counter
+}
+
+func newMetrics(reg prometheus.Registerer) *metrics {
+	m := &metrics{
+		sent: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "sextant_clickhouse_sent_bytes_total",
+			Help: "Bytes sent to ClickHouse, as compressed.",
+		}),
+		connections: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "sextant_clickhouse_connections_total",
+			Help: "Connections made to ClickHouse.",
+		}),
+	}
+	reg.MustRegister(m.sent, m.connections)
+	return m
+}

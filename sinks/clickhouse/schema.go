@@ -1,0 +1,185 @@
+package clickhouse
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"sextant/collector/flow"
+)
+
+// table is a table as it should be.
+type table struct {
+	name     string
+	columns  []column
+	indexes  []string
+	options  string // engine, partition and order
+	age      string // what a row's age is counted from
+	ttl      time.Duration
+	settings string
+}
+
+// column is one column of it.
+type column struct {
+	name, typ, codec, comment string
+	words                     []string // of an enum
+}
+
+// schema returns the tables. Partitions are days, so that old ones are dropped whole. Within one, rows are sorted by
+// five minutes and then by who talks to whom: neighbouring rows are then alike and compress 2.5 times better than in the
+// order of time alone, and a question about one namespace or workload reads little. ClickHouse does not use the first
+// part of that key for a condition on time (26.7), hence the minmax index. The bloom filters find the flows of one
+// address. Inserts are deduplicated by token over the last thousand.
+func (c Config) schema() []table {
+	return []table{
+		traffic("flows", columns(flow.Fields), "time", c.TTLFlows),
+		traffic("connections", columns(flow.ConnectionFields), "first", c.TTLConnections),
+		{
+			name:    "gaps",
+			columns: columns(flow.GapFields),
+			options: "ENGINE = MergeTree\nORDER BY (`from`, `node`)",
+			// A gap that began at an unknown time must not be taken for an old one.
+			age:      "greatest(`from`, `to`)",
+			ttl:      c.TTLGaps,
+			settings: "non_replicated_deduplication_window = 1000",
+		},
+	}
+}
+
+func traffic(name string, columns []column, time string, ttl time.Duration) table {
+	return table{
+		name:    name,
+		columns: columns,
+		indexes: []string{
+			"INDEX time_minmax `" + time + "` TYPE minmax GRANULARITY 1",
+			"INDEX source_ip_bloom `source_ip` TYPE bloom_filter(0.01) GRANULARITY 1",
+			"INDEX destination_ip_bloom `destination_ip` TYPE bloom_filter(0.01) GRANULARITY 1",
+		},
+		options: "ENGINE = MergeTree\nPARTITION BY toDate(`" + time + "`)\nORDER BY (toStartOfFiveMinutes(`" + time +
+			"`), `source_namespace`, `source_workload`, `destination_namespace`, `destination_workload`, `" + time + "`)",
+		age:      "`" + time + "`",
+		ttl:      ttl,
+		settings: "ttl_only_drop_parts = 1, non_replicated_deduplication_window = 1000",
+	}
+}
+
+// Schema returns the statements that make the database and its tables on an empty server, for those who have to make them
+// by hand because the sink's user may not.
+func (c Config) Schema() string {
+	statements, _ := plan(c.Database, c.schema(), state{}) // nothing there contradicts nothing
+	return strings.Join(statements, ";\n\n") + ";\n"
+}
+
+func columns[R any](fields []flow.Field[R]) []column {
+	var cols []column
+	for i := range fields {
+		f := &fields[i]
+		col := column{name: f.Name, comment: f.Doc}
+		col.typ, col.codec = columnType(f)
+		if isEnum8(f) {
+			col.words = f.Words
+		}
+		cols = append(cols, col)
+	}
+	return cols
+}
+
+const timeType = "DateTime64(9, 'UTC')"
+
+// columnType returns the type and the codecs of a field's column. Measured on 10 million flows: ZSTD(1) is best for
+// nearly everything, ZSTD(3) pays for addresses and lists, Delta before it for times.
+func columnType[R any](f *flow.Field[R]) (typ, codec string) {
+	const zstd1, zstd3 = "ZSTD(1)", "ZSTD(3)"
+	switch {
+	case f.Time != nil:
+		return timeType, "Delta(8), " + zstd1
+	case f.UUID != nil:
+		return "UUID", zstd1
+	case f.Addr != nil:
+		return "IPv6", zstd3
+	case f.Addrs != nil:
+		return "Array(IPv6)", zstd3
+	case f.U8 != nil:
+		return "UInt8", zstd1
+	case f.U16 != nil:
+		return "UInt16", zstd1
+	case f.U32 != nil:
+		return "UInt32", zstd1
+	case f.U64 != nil:
+		return "UInt64", zstd1
+	case f.Count != nil:
+		return "Nullable(UInt64)", zstd1
+	case isEnum8(f):
+		return enumType(f.Words), zstd1
+	case f.Enum != nil, f.Str != nil:
+		return "LowCardinality(String)", zstd1
+	case f.Strs != nil:
+		return "Array(LowCardinality(String))", zstd3
+	}
+	panic("clickhouse: field " + f.Name + " has no getter")
+}
+
+// isEnum8 reports whether the words of an enum fit the positive half of an Int8.
+func isEnum8[R any](f *flow.Field[R]) bool { return f.Enum != nil && len(f.Words) <= maxWords }
+
+const maxWords = 127
+
+// enumType returns the type whose values are the words' indexes.
+func enumType(words []string) string {
+	values := make(map[string]int, len(words))
+	for i, w := range words {
+		values[w] = i
+	}
+	return enumText(words, values)
+}
+
+func enumText(words []string, values map[string]int) string {
+	var b strings.Builder
+	for i, w := range words {
+		if i > 0 {
+			b.WriteString(", ")
+		}
+		fmt.Fprintf(&b, "%s = %d", quote(w), values[w])
+	}
+	return "Enum8(" + b.String() + ")"
+}
+
+// create returns the statement that makes the table.
+func (t table) create(database string) string {
+	lines := make([]string, 0, len(t.columns)+len(t.indexes))
+	for _, col := range t.columns {
+		lines = append(lines, "    "+col.String())
+	}
+	for _, index := range t.indexes {
+		lines = append(lines, "    "+index)
+	}
+	var ttl string
+	if t.ttl != 0 {
+		ttl = "\nTTL " + t.ttlText()
+	}
+	return fmt.Sprintf("CREATE TABLE IF NOT EXISTS %s (\n%s\n) %s%s\nSETTINGS %s",
+		path(database, t.name), strings.Join(lines, ",\n"), t.options, ttl, t.settings)
+}
+
+func (t table) ttlText() string {
+	age := "toDateTime(" + t.age + ")"
+	if t.ttl%day == 0 {
+		return fmt.Sprintf("%s + toIntervalDay(%d)", age, t.ttl/day)
+	}
+	return fmt.Sprintf("%s + toIntervalSecond(%d)", age, t.ttl/time.Second)
+}
+
+// String returns the column as it stands in a statement.
+func (c column) String() string {
+	return fmt.Sprintf("`%s` %s COMMENT %s CODEC(%s)", c.name, c.typ, quote(c.comment), c.codec)
+}
+
+// path returns the table's full name. Neither part comes from a stranger: the database is checked by Validate.
+func path(database, table string) string { return "`" + database + "`.`" + table + "`" }
+
+var (
+	quoter   = strings.NewReplacer(`\`, `\\`, `'`, `\'`)
+	unquoter = strings.NewReplacer(`\\`, `\`, `\'`, `'`)
+)
+
+func quote(s string) string { return "'" + quoter.Replace(s) + "'" }
