@@ -1,8 +1,8 @@
 package main
 
 import (
+	"cmp"
 	"errors"
-	"slices"
 
 	"github.com/alecthomas/kong"
 
@@ -48,14 +48,14 @@ func (cmd *runCmd) Run(a *app) error {
 		return err
 	}
 	stored := checkStore(a.ctx, p.store)
-	ready := func() error { return errors.Join(client.Ready(), stored(), p.pipeline.Healthy()) }
+	ready := func() error { return errors.Join(client.Ready(), cmp.Or(stored(), p.pipeline.Healthy())) }
 	addr, stopHTTP, err := serveHTTP(cmd.httpCfg, p.registry, ready)
 	if err != nil {
 		return err
 	}
 	defer stopHTTP()
 
-	a.logger.Info("following hubble", "server", cmd.hubbleCfg.Server, "peers", cmd.hubbleCfg.Peers, "sinks", slices.Clone(cmd.Sink), "http", addr, "version", versionText())
+	a.logger.Info("sextant starts", "version", versionText(), "sinks", cmd.Sink, "http", addr)
 	err = p.pipeline.Run(a.ctx, client)
 	if p.store != nil {
 		p.store.Close()
