@@ -165,7 +165,7 @@ func (s *sink) holdsGaps(t testing.TB, want ...flow.Gap) {
 	s.mu.Lock()
 	got := slices.Clone(s.gaps)
 	s.mu.Unlock()
-	slices.SortStableFunc(got, func(a, b flow.Gap) int { return cmpText(a, b) })
+	slices.SortStableFunc(got, cmpText)
 	if diff := cmp.Diff(printed(want), printed(got)); diff != "" {
 		t.Errorf("sink %s holds other gaps:\n%s", s.name, diff)
 	}

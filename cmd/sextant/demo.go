@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"time"
 
@@ -104,7 +105,7 @@ func (cmd *demoCmd) Run(a *app) error {
 	ran := make(chan error, 1)
 	group.Go(func() { ran <- p.pipeline.Run(ctx, client) })
 	if cmd.Once {
-		return cmd.once(a, ctx, cancel, ran, cluster, began)
+		return cmd.once(a, cancel, ran, cluster, began)
 	}
 	fmt.Fprint(a.stdout, cmd.welcome(cluster, addrs, httpAddr))
 	progress := newProgress(a, p)
@@ -125,7 +126,7 @@ func (cmd *demoCmd) Run(a *app) error {
 }
 
 // once waits until the store holds every flow of the recording, and answers.
-func (cmd *demoCmd) once(a *app, ctx context.Context, cancel context.CancelFunc, ran <-chan error, cluster *playback.Cluster, began time.Time) error {
+func (cmd *demoCmd) once(a *app, cancel context.CancelFunc, ran <-chan error, cluster *playback.Cluster, began time.Time) error {
 	db, err := clickhouse.Open(cmd.plant.clickhouseCfg)
 	if err != nil {
 		return err
@@ -150,7 +151,7 @@ func (cmd *demoCmd) once(a *app, ctx context.Context, cancel context.CancelFunc,
 		return errors.New("interrupted")
 	}
 	result := onceResult{FlowsRead: cmd.plant.tally.flows.Load(), Gaps: cmd.plant.tally.gaps.Load()}
-	return result.print(context.WithoutCancel(ctx), a.stdout, db, cmd.Format, began)
+	return result.print(a.ctx, a.stdout, db, cmd.Format, began)
 }
 
 // startEngine runs the engine, or uses the server that the settings name.
@@ -224,7 +225,8 @@ func recordedCluster(opts playback.Options) (*playback.Cluster, error) {
 func (cmd *demoCmd) welcome(cluster *playback.Cluster, peers []string, httpAddr string) string {
 	cfg := cmd.plant.clickhouseCfg
 	_, port, _ := net.SplitHostPort(httpAddr)
-	text := fmt.Sprintf(`
+	var text strings.Builder
+	fmt.Fprintf(&text, `
 Sextant runs. It follows a recorded two-node Cilium cluster, which plays %s again and again:
   Hubble       %s and %s (real gRPC; hubble observe --server works too)
   ClickHouse   %s, database %s
@@ -233,7 +235,8 @@ Sextant runs. It follows a recorded two-node Cilium cluster, which plays %s agai
 Three questions to ask in another terminal:
 `, cluster.Span().Round(time.Second), peers[0], peers[1], cfg.Address, cfg.Database, port)
 	for _, q := range questions[:3] {
-		text += fmt.Sprintf("\n  # %s\n  %s sql %q\n", q.Question, os.Args[0], q.oneLine())
+		fmt.Fprintf(&text, "\n  # %s\n  %s sql %q\n", q.Question, os.Args[0], q.oneLine())
 	}
-	return text + "\nCtrl-C ends it. These are counts of flows, not of connections: one connection shows as several flows.\n\n"
+	text.WriteString("\nCtrl-C ends it. These are counts of flows, not of connections: one connection shows as several flows.\n\n")
+	return text.String()
 }

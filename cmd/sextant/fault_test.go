@@ -105,7 +105,9 @@ func compare(t *testing.T, cfg clickhouse.Config, want map[string]int) {
 	got := map[string]int{}
 	for _, r := range rows {
 		var n int
-		fmt.Sscan(fmt.Sprint(r["n"]), &n)
+		if _, err := fmt.Sscan(fmt.Sprint(r["n"]), &n); err != nil {
+			t.Fatal(err)
+		}
 		got[r["uuid"].(string)] = n
 	}
 	if maps.Equal(want, got) {

@@ -37,12 +37,12 @@ func serveHTTP(cfg httpConfig, reg *prometheus.Registry, ready func() error) (ad
 		return "", nil, fmt.Errorf("listen for /metrics (http.listen): %w", err)
 	}
 	server := &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second}
-	go server.Serve(l)
+	go func() { _ = server.Serve(l) }() // ends with Shutdown, and says just that
 	return l.Addr().String(), func() {
 		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 		defer cancel()
 		if err := server.Shutdown(ctx); errors.Is(err, context.DeadlineExceeded) {
-			server.Close()
+			_ = server.Close()
 		}
 	}, nil
 }

@@ -78,8 +78,7 @@ func run(args []string) int {
 }
 
 func fail(code int, err error) int {
-	var parse *kong.ParseError
-	if errors.As(err, &parse) {
+	if _, ok := errors.AsType[*kong.ParseError](err); ok {
 		code = 2
 	}
 	fmt.Fprintf(os.Stderr, "sextant: %v\n", err)

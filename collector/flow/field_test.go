@@ -3,6 +3,7 @@ package flow_test
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/netip"
 	"reflect"
 	"regexp"
@@ -174,9 +175,7 @@ func parts(in *flow.Interner, v reflect.Value, path string) map[string]func() {
 		if path != "" {
 			sub = path + "." + sub
 		}
-		for p, set := range parts(in, v.Field(i), sub) {
-			all[p] = set
-		}
+		maps.Copy(all, parts(in, v.Field(i), sub))
 	}
 	return all
 }

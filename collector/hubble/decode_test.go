@@ -3,6 +3,7 @@ package hubble_test
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"io"
 	"net/netip"
 	"os"
@@ -85,7 +86,7 @@ func TestDecodeFlow(t *testing.T) {
 			cols{"event_type": "other", "verdict": "VERDICT_UNKNOWN", "trace_reason": "TRACE_REASON_UNKNOWN", "observation_point": "UNKNOWN_POINT", "traffic_direction": "TRAFFIC_DIRECTION_UNKNOWN"}},
 		{"absent is_reply is unknown", &flowpb.Flow{}, cols{"is_reply": "unknown"}},
 		{"false is_reply is no", &flowpb.Flow{IsReply: wrapperspb.Bool(false)}, cols{"is_reply": "no"}},
-		{"a drop has its word and number", &flowpb.Flow{DropReason: 133, DropReasonDesc: flowpb.DropReason_POLICY_DENIED}, cols{"drop_code": 133.0, "drop_reason": "POLICY_DENIED"}}, //nolint:staticcheck
+		{"a drop has its word and number", &flowpb.Flow{DropReason: 133, DropReasonDesc: flowpb.DropReason_POLICY_DENIED}, cols{"drop_code": 133.0, "drop_reason": "POLICY_DENIED"}}, //nolint:staticcheck // the deprecated field is what old agents send
 		{"161 is not what flow.proto calls it", &flowpb.Flow{DropReasonDesc: flowpb.DropReason_FAILED_TO_INSERT_INTO_PROXYMAP}, cols{"drop_code": 161.0, "drop_reason": "NAT46X64_NOT_ENABLED"}},
 		{"a new drop reason keeps its number", &flowpb.Flow{DropReasonDesc: 250}, cols{"drop_code": 250.0, "drop_reason": "DROP_REASON_250"}},
 		{"flags", &flowpb.Flow{L4: &flowpb.Layer4{Protocol: &flowpb.Layer4_TCP{TCP: &flowpb.TCP{SourcePort: 1, DestinationPort: 65535, Flags: &flowpb.TCPFlags{SYN: true, ACK: true}}}}},
@@ -219,7 +220,7 @@ func FuzzRecording(f *testing.F) {
 		var last hubble.Message
 		for {
 			msg, err := recording.Next()
-			if err == io.EOF {
+			if errors.Is(err, io.EOF) {
 				break
 			}
 			if err == nil {

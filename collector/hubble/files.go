@@ -132,7 +132,7 @@ func (f *Files) advance(t *track) (bool, error) {
 				t.last = msg.Time
 			}
 			return true, nil
-		case err == io.EOF:
+		case errors.Is(err, io.EOF):
 			if t.broken > maxComplaints {
 				f.cfg.Logger.Warn("more lines could not be read", "file", t.path, "count", t.broken-maxComplaints)
 			}

@@ -237,8 +237,12 @@ func TestCutShort(t *testing.T) {
 	t.Parallel()
 	var z bytes.Buffer
 	w := gzip.NewWriter(&z)
-	io.WriteString(w, strings.Repeat(line("pod", "03:00")+"\n", 5000))
-	w.Close()
+	if _, err := io.WriteString(w, strings.Repeat(line("pod", "03:00")+"\n", 5000)); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
 	path := filepath.Join(t.TempDir(), "cut.gz")
 	if err := os.WriteFile(path, z.Bytes()[:z.Len()/2], 0o600); err != nil {
 		t.Fatal(err)

@@ -95,7 +95,7 @@ func (r *Recording) Next() (Message, error) {
 			return Message{}, &LineError{r.name, r.line, err}
 		}
 		if err != nil {
-			if err != io.EOF {
+			if !errors.Is(err, io.EOF) {
 				err = fmt.Errorf("%s: after line %d: %w", r.name, r.line, err)
 			}
 			return Message{}, err

@@ -152,7 +152,7 @@ type recorded struct {
 func (n *node) read(r *hubble.Recording) error {
 	for {
 		msg, err := r.Next()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return nil
 		}
 		if err != nil {

@@ -55,7 +55,7 @@ func runBinary(path, config string) error {
 	ctx, cancel := context.WithCancel(context.Background())
 	go func() {
 		defer cancel()
-		io.Copy(io.Discard, os.Stdin)
+		_, _ = io.Copy(io.Discard, os.Stdin) // its end or its failure, the parent is gone
 	}()
 	args := []string{"--config-file=" + config}
 	if filepath.Base(path) != "clickhouse-server" {

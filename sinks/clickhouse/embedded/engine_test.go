@@ -1,6 +1,7 @@
 package embedded_test
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -28,7 +29,7 @@ func TestFind(t *testing.T) {
 			t.Errorf("found %+v, error %v, want %+v", got, err, want)
 		}
 	}
-	if _, err := embedded.Find(""); err != embedded.ErrNoEngine {
+	if _, err := embedded.Find(""); !errors.Is(err, embedded.ErrNoEngine) {
 		t.Errorf("nothing there: got error %v", err)
 	}
 	for _, way := range []string{"make engine", "deploy/engine/fetch.sh", "--clickhouse ADDR"} {
@@ -39,11 +40,13 @@ func TestFind(t *testing.T) {
 
 	// From the last place to the first, each one goes before those already there.
 	lib("repo/.cache/engine")
-	if _, err := embedded.Find(""); err != embedded.ErrNoEngine {
+	if _, err := embedded.Find(""); !errors.Is(err, embedded.ErrNoEngine) {
 		t.Errorf("a .cache in no repository was used: error %v", err)
 	}
-	os.MkdirAll(filepath.Join(home, "repo/deep/er"), 0o755)
-	os.WriteFile(filepath.Join(home, "repo/go.mod"), []byte("module sextant\n"), 0o644)
+	if err := os.MkdirAll(filepath.Join(home, "repo/deep/er"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	module(t, filepath.Join(home, "repo"))
 	t.Chdir(filepath.Join(home, "repo/deep/er"))
 	find("", embedded.Engine{Path: lib("repo/.cache/engine"), Library: true})
 	find("", embedded.Engine{Path: lib("repo/.cache/engine"), Library: true})
@@ -61,12 +64,20 @@ func TestFind(t *testing.T) {
 	}
 }
 
+// module makes dir the root of a checkout of Sextant.
+func module(t *testing.T, dir string) {
+	t.Helper()
+	if err := os.WriteFile(filepath.Join(dir, "go.mod"), []byte("module sextant\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
 func TestFindRunsNoStrangersCode(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("only root can give a file away")
 	}
 	root := t.TempDir()
-	os.WriteFile(filepath.Join(root, "go.mod"), []byte("module sextant\n"), 0o644)
+	module(t, root)
 	for _, dir := range []string{"lib-linux-x64-gnu", "lib-linux-arm64-gnu"} {
 		lib := touch(t, filepath.Join(root, ".cache/engine/node_modules/@chdb", dir, "libchdb.so"), 0o644)
 		if err := os.Chown(lib, 12345, 12345); err != nil {

@@ -23,9 +23,9 @@ func TestBackoff(t *testing.T) {
 func TestTailKeepsTheEnd(t *testing.T) {
 	var tl tail
 	for range 3 {
-		tl.Write(make([]byte, tailSize))
+		_, _ = tl.Write(make([]byte, tailSize))
 	}
-	tl.Write([]byte("last words"))
+	_, _ = tl.Write([]byte("last words"))
 	if got := tl.String(); len(got) != tailSize || got[tailSize-10:] != "last words" {
 		t.Errorf("kept %d bytes ending in %q", len(got), got[max(0, len(got)-10):])
 	}
