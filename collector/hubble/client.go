@@ -1,0 +1,144 @@
+package hubble
+
+import (
+	"context"
+	"fmt"
+	"hash/maphash"
+	"log/slog"
+	"runtime"
+	"sync"
+	"time"
+
+	observerpb "github.com/cilium/cilium/api/v1/observer"
+	"github.com/prometheus/client_golang/prometheus"
+	"google.golang.org/protobuf/types/known/fieldmaskpb"
+
+	"sextant/collector/flow"
+)
+
+// Client is the live source: it follows one server, or all nodes that the Peer service names, until it is stopped.
+// Servers that go away are waited for; what was missed meanwhile is told as gaps.
+type Client struct {
+	common
+	pool *flow.Pool
+
+	mu     sync.Mutex
+	source interface{ trouble() error } // nil while Run does not run
+}
+
+// common is what all streams share.
+type common struct {
+	cfg       Config
+	template  *observerpb.GetFlowsRequest
+	stampMask *fieldmaskpb.FieldMask
+	names     *flow.Interner
+	logger    *slog.Logger
+	metrics   *metrics
+	times     times
+	seed      maphash.Seed
+	dialing   chan struct{} // holds one token for each connection under way
+
+	undecodable, unaccounted sync.Once // said once in the log
+}
+
+// times are how long things take. Tests have less patience.
+type times struct {
+	poll       time.Duration // between questions for an agent's numbers
+	relayPoll  time.Duration // the same for Relay, which asks all its nodes
+	retryFirst time.Duration
+	retryMost  time.Duration
+	slice      time.Duration // an outage that lasts is told as often
+	settle     time.Duration // nodes announced so soon were there before us
+	grace      time.Duration // nodes not announced again for so long are gone
+}
+
+func (c Config) times() times {
+	return times{
+		poll: c.StatusWait, relayPoll: 2 * c.StatusWait, retryFirst: 200 * time.Millisecond, retryMost: 10 * time.Second,
+		slice: slice, settle: 5 * time.Second, grace: 2 * time.Minute,
+	}
+}
+
+// steady is how long a stream must live to make the next retry quick.
+func (t times) steady() time.Duration { return t.poll / 10 }
+
+// New returns a client. Nothing is connected yet, and no file read. The error names all that is wrong in cfg.
+func New(cfg Config, names *flow.Interner, logger *slog.Logger, reg prometheus.Registerer) (*Client, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	template, _ := cfg.request() // Validate found nothing wrong with it
+	return &Client{
+		common: common{
+			cfg: cfg, template: template, stampMask: &fieldmaskpb.FieldMask{Paths: []string{"time", "node_name"}},
+			names: names, logger: logger, metrics: newMetrics(reg), times: cfg.times(), seed: maphash.MakeSeed(),
+			dialing: make(chan struct{}, 32),
+		},
+		pool: flow.NewPool(cfg.BatchRows),
+	}, nil
+}
+
+// Run follows until ctx ends, and then returns nil, or until emit takes no more. Before it returns all connections are
+// closed and all batches handed over.
+func (c *Client) Run(ctx context.Context, emit Emit) error {
+	var source interface {
+		trouble() error
+		run(context.Context) error
+	}
+	var batchers []*batcher
+	if c.cfg.peers() {
+		// Streams share batchers: one for each would hold a batch of memory for each node.
+		for range runtime.GOMAXPROCS(0) {
+			batchers = append(batchers, newBatcher(ctx, c.pool, emit, c.cfg.BatchWait))
+		}
+		source = newPeers(&c.common, batchers)
+	} else {
+		batchers = append(batchers, newBatcher(ctx, c.pool, emit, c.cfg.BatchWait))
+		t, _ := parseTarget(c.cfg.Server)
+		where := endpoint{target: t, secure: t.network != "unix" && (c.cfg.TLS || t.tls), certs: c.cfg.certificates(), serverName: c.cfg.TLSServerName, buffers: largeBuffers}
+		source = newStream(&c.common, where, NodeName{}, c.cfg.position(time.Now()), batchers[0])
+	}
+	c.setSource(source)
+	defer c.setSource(nil)
+	err := source.run(ctx)
+	for _, b := range batchers {
+		if flushErr := b.flush(); err == nil && ctx.Err() == nil {
+			err = flushErr
+		}
+	}
+	if ctx.Err() != nil {
+		return nil
+	}
+	return err
+}
+
+func (c *Client) setSource(source interface{ trouble() error }) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.source = source
+}
+
+// Ready returns nil while a source is followed, and else a sentence that says what keeps it from being.
+func (c *Client) Ready() error {
+	c.mu.Lock()
+	source := c.source
+	c.mu.Unlock()
+	if source == nil {
+		return fmt.Errorf("hubble: not running")
+	}
+	if err := source.trouble(); err != nil {
+		return fmt.Errorf("hubble: %w", err)
+	}
+	return nil
+}
+
+// position is where following begins.
+func (c Config) position(at time.Time) position {
+	if since, _ := c.since(at); !since.IsZero() {
+		return position{since: since}
+	}
+	if c.Last > 0 {
+		return position{number: c.Last}
+	}
+	return newest
+}

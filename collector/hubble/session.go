@@ -1,0 +1,429 @@
+package hubble
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	observerpb "github.com/cilium/cilium/api/v1/observer"
+	"google.golang.org/grpc"
+
+	"sextant/collector/flow"
+)
+
+// session is one connection of a stream and the one GetFlows on it.
+type session struct {
+	*stream
+	link    *link
+	client  observerpb.ObserverClient
+	decoder Decoder
+
+	relay   atomic.Bool
+	version string
+
+	// Under stream.mu.
+	record    flow.Record // scratch; decoded outside the batch, which streams share
+	account   account
+	accounts  bool // the account is kept
+	all       bool // no filter keeps flows from coming
+	nodes     int  // connected ones
+	from      position
+	started   time.Time // when the flows were asked for
+	open      bool      // a message has come
+	followed  bool      // so the request was not refused, or nothing came and a while has passed
+	sign      time.Time // the last sign of life
+	seenAtAsk uint64
+	quiet     time.Time // of the newest flow at the last moment at which the account was balanced
+
+	idle  atomic.Bool   // the receiver has nothing in hand
+	first chan struct{} // closed by the first message
+	end   context.CancelCauseFunc
+}
+
+var (
+	errMute   = &trouble{reason: "mute", text: "no flow comes from the time on at which we stopped, though the agent sees some; its clock must have gone back, so we begin with its whole ring"}
+	errRejoin = &trouble{reason: "rejoin", text: "a node behind Relay comes back; we ask again by time, so that Relay asks it for what we missed"}
+)
+
+// session connects, resumes and receives until something ends it.
+func (s *stream) session(ctx context.Context) error {
+	select { // a large cluster is not dialled all at once
+	case s.dialing <- struct{}{}:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	release := sync.OnceFunc(func() { <-s.dialing })
+	defer release()
+
+	l, err := s.where.connect(ctx)
+	if err != nil {
+		return err
+	}
+	defer l.Close()
+	ctx, end := context.WithCancelCause(ctx)
+	defer end(nil)
+	ses := &session{
+		stream: s, link: l, client: observerpb.NewObserverClient(l), decoder: NewDecoder(s.names),
+		first: make(chan struct{}), end: end,
+	}
+	ses.idle.Store(true)
+	err = ses.hello(ctx)
+	release()
+	if err == nil {
+		err = ses.follow(ctx)
+	}
+	ses.ended()
+	if cause := context.Cause(ctx); cause != nil && !errors.Is(cause, context.Canceled) {
+		err = cause // the poller ended it
+	}
+	if errors.As(err, new(*stopError)) || errors.As(err, new(*trouble)) {
+		return err
+	}
+	return s.where.explain(err, nil)
+}
+
+// hello asks the server who it is, and what happened while it was out of reach.
+func (s *session) hello(ctx context.Context) error {
+	st, err := s.status(ctx)
+	if err != nil {
+		return err
+	}
+	s.relay.Store(st.relay)
+	s.version, s.nodes = st.version, st.count
+	var oldest map[NodeName]time.Time
+	if s.resumes() {
+		oldest = s.oldest(ctx)
+	}
+	s.mu.Lock()
+	err = s.applyLocked(st, func(a *agent, n numbers) { a.broke(s.cut, oldest[a.name], n) })
+	s.mu.Unlock()
+	if err != nil {
+		return err
+	}
+	return s.awaitEvent(ctx, st)
+}
+
+// ended notes until when flows were followed.
+func (s *session) ended() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case !s.followed:
+	case s.all:
+		s.cut = s.sign // any event would have come, so after this nothing was followed for certain
+	default:
+		s.cut = time.Now()
+	}
+}
+
+// resumes says whether any flow came in an earlier session.
+func (s *session) resumes() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, a := range s.agents {
+		if !a.last.IsZero() {
+			return true
+		}
+	}
+	return false
+}
+
+// awaitEvent waits until the agent's ring holds an event. A stream opened on an empty ring begins two events before its
+// start, which is a slot at its end: nothing comes until the ring has been filled once, and then two losses that were
+// none (container.Ring.LastWriteParallel). Behind Relay nothing can be done about that.
+func (s *session) awaitEvent(ctx context.Context, st serverStatus) error {
+	for !st.relay && st.lone.valid && st.lone.numFlows == 0 {
+		s.mu.Lock()
+		s.started = time.Now()
+		err := s.followedLocked(s.nodes)
+		s.mu.Unlock()
+		if err != nil {
+			return err
+		}
+		select {
+		case <-time.After(s.times.poll / 10):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+		if st, err = s.status(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// followedLocked notes that the server is followed, and ends its outage. What of that was not told stays untold: restarts
+// and the ring's age say what was lost. Only a server that never was followed before, and of which nothing older than
+// now is wanted, has lost the time until now for certain.
+func (s *session) followedLocked(nodes int) error {
+	if nodes > 0 {
+		s.setConnectedLocked(nodes)
+	}
+	if s.followed {
+		return nil
+	}
+	s.followed = true
+	if s.state.Swap(&streamState{}).err != nil {
+		s.logger.Info("following Hubble", "version", s.version, "relay", s.relay.Load(), "from", s.from.String())
+	}
+	before := !s.opened.IsZero()
+	if !before {
+		s.opened = s.started
+	}
+	if !s.out {
+		return nil
+	}
+	s.out = false
+	g, _ := s.outages.end(s.missing, s.started.UTC())
+	if before || s.begin != newest || s.relay.Load() {
+		return nil
+	}
+	return s.gapLocked(g)
+}
+
+// follow asks for flows and receives them.
+func (s *session) follow(ctx context.Context) error {
+	s.mu.Lock()
+	from := s.positionLocked(s.relay.Load())
+	req := asks(s.template, from, s.where.target, s.cfg.HubbleTraffic)
+	s.from, s.all = from, everything(req)
+	s.started, s.sign = time.Now(), time.Now()
+	s.noSince = false
+	lone := s.loneLocked()
+	s.seenAtAsk = lone.numbers.seenFlows
+	s.accounts = s.accountable(req, lone.numbers)
+	for _, a := range s.agents {
+		full := !a.numbers.valid || a.numbers.numFlows >= a.numbers.maxFlows
+		a.ghostUntil = time.Time{}
+		if full && from != newest {
+			a.ghostUntil = s.started.Add(ghostly)
+		}
+	}
+	s.mu.Unlock()
+
+	cs, err := s.link.NewStream(ctx, &grpc.StreamDesc{ServerStreams: true}, observerpb.Observer_GetFlows_FullMethodName, grpc.ForceCodecV2(rawCodec{}))
+	if err == nil {
+		err = cs.SendMsg(req)
+	}
+	if err == nil {
+		err = cs.CloseSend()
+	}
+	if err != nil {
+		return s.where.explain(err, s.link.noted())
+	}
+	s.metrics.connects.Inc()
+
+	var wg sync.WaitGroup
+	wg.Go(func() { s.poll(ctx) })
+	err = s.receive(cs)
+	s.end(nil)
+	wg.Wait()
+	return err
+}
+
+// receive takes messages until the stream ends.
+func (s *session) receive(cs grpc.ClientStream) error {
+	var raw []byte
+	for {
+		err := cs.RecvMsg(&raw)
+		if err != nil {
+			return s.where.explain(err, nil)
+		}
+		s.idle.Store(false)
+		s.mu.Lock()
+		err = s.takeLocked(raw)
+		s.mu.Unlock()
+		if err != nil {
+			return err
+		}
+		s.idle.Store(true)
+	}
+}
+
+// takeLocked takes one message.
+func (s *session) takeLocked(raw []byte) error {
+	now := time.Now()
+	s.sign = now
+	if !s.open {
+		s.open = true
+		close(s.first)
+		if err := s.followedLocked(s.nodes); err != nil {
+			return err
+		}
+	}
+	s.record = flow.Record{}
+	ev, err := s.decoder.Decode(raw, &s.record)
+	if err != nil {
+		s.account.arrived++ // it was a flow for all we know
+		s.metrics.undecodable.Inc()
+		s.undecodable.Do(func() { s.logger.Warn("undecodable message from Hubble; further ones are only counted", "err", err) })
+		return nil
+	}
+	switch ev.Kind {
+	case KindFlow:
+		s.metrics.flowMessages.Inc()
+		return s.flowLocked(raw, &ev, now)
+	case KindLost:
+		s.metrics.lostMessages.Inc()
+		return s.lostLocked(&ev, now)
+	case KindStatus:
+		s.metrics.statusMessages.Inc()
+		return s.nodeStatusLocked(&ev)
+	}
+	s.metrics.otherMessages.Inc()
+	return nil
+}
+
+func (s *session) flowLocked(raw []byte, ev *Event, now time.Time) error {
+	rec := &s.record
+	s.account.arrived++
+	name := NodeName{ev.Node, ev.Cluster}
+	if a := s.agentLocked(name, s.relay.Load()); a != nil {
+		a.hear(ev.Time, now)
+		again := a.seen.add(identity(s.seed, rec.UUID, raw))
+		if g, ok := a.decide(again, ev.Time); ok {
+			g.Detail = s.names.Name("the ring of the node's agent no longer held the flows at which the stream had stopped")
+			if err := s.gapLocked(g); err != nil {
+				return err
+			}
+		}
+		if again {
+			s.metrics.duplicates.Inc()
+			return nil
+		}
+		a.came(ev.Time)
+	}
+	if s.relay.Load() {
+		s.outages.end(name, now) // untold: Relay had the node send again what it still held
+	}
+	s.metrics.flaws.Add(float64(ev.Flaws))
+	if s.cfg.HubbleTraffic == exclude && own(rec) {
+		s.metrics.own.Inc()
+		return nil
+	}
+	*s.batch.next() = *rec
+	if err := s.batch.keep(); err != nil {
+		return &stopError{err}
+	}
+	s.metrics.flows.Inc()
+	return nil
+}
+
+// own says whether a flow is of Hubble's own traffic.
+func own(r *flow.Record) bool {
+	return r.Protocol == flow.TCP && (slices.Contains(ownPorts, r.Source.Port) || slices.Contains(ownPorts, r.Destination.Port))
+}
+
+// lostLocked takes Hubble's word that events were lost. Of its ring's losses those are not told again that we found
+// first, nor the one that never was.
+func (s *session) lostLocked(ev *Event, now time.Time) error {
+	name := NodeName{ev.Node, ev.Cluster}
+	if name == (NodeName{}) && !s.relay.Load() {
+		name = s.whomLocked()
+		ev.Node, ev.Cluster = name.Node, name.Cluster
+	}
+	a := s.agentLocked(name, s.relay.Load())
+	if a != nil {
+		a.hear(ev.Time, now)
+	}
+	if ev.Lost.Cause == flow.GapLostRing {
+		began := now
+		if !ev.Lost.First.IsZero() && !ev.Time.IsZero() {
+			began = now.Add(-ev.Time.Sub(ev.Lost.First))
+		}
+		news := s.account.hubble(ev.Lost.Count)
+		if a != nil {
+			news -= min(news, a.ghost(ev.Lost.Count, began))
+		}
+		if news == 0 && ev.Lost.Count > 0 {
+			return nil
+		}
+		ev.Lost.Count = news
+	}
+	return s.gapLocked(lostGap(s.names, ev))
+}
+
+// nodeStatusLocked takes Relay's word about nodes. A node that fails is asked again by Relay once it is back, with our
+// own request, so its flows come late or, after a restart, which the poller finds, not at all. That a node's ring wrapped
+// before Relay had it back cannot be seen, but such an outage that lasts is told as one.
+func (s *session) nodeStatusLocked(ev *Event) error {
+	s.relay.Store(true)
+	for _, name := range ev.Status.Nodes {
+		a := s.agentLocked(name, true)
+		switch ev.Status.State {
+		case NodeConnected:
+			s.outages.end(name, ev.Time)
+		case NodeUnavailable, NodeError:
+			if a != nil && !a.last.After(ev.Time) { // else it is back already: Relay holds errors for 10 s
+				s.outages.begin(name, ev.Time, flow.GapNodeUnavailable, "Relay says: "+statusText(ev)+"; flows its ring still holds when it is back come late")
+			}
+			if a != nil {
+				a.ghostUntil = time.Now().Add(time.Minute)
+			}
+		case NodeGone:
+			g, _ := s.outages.end(name, ev.Time)
+			if g.From.IsZero() {
+				continue // it was followed until it left
+			}
+			g.Cause = flow.GapNodeGone
+			if err := s.gapLocked(g); err != nil {
+				return err
+			}
+		}
+	}
+	if ev.Status.State == NodeError && s.from.since.IsZero() {
+		return errRejoin
+	}
+	return nil
+}
+
+func statusText(ev *Event) string {
+	if ev.Status.Message != "" {
+		return ev.Status.Message
+	}
+	if ev.Status.State == NodeUnavailable {
+		return "no connection to the node"
+	}
+	return "the node failed"
+}
+
+func (s *session) gapLocked(g flow.Gap) error {
+	if err := s.batch.gap(g); err != nil {
+		return &stopError{err}
+	}
+	return nil
+}
+
+// oldest returns the time of the oldest event in each node's ring. Servers that do not say, and nodes without events,
+// are left out.
+func (s *session) oldest(ctx context.Context) map[NodeName]time.Time {
+	ctx, cancel := context.WithTimeout(ctx, statusTimeout)
+	defer cancel()
+	times := map[NodeName]time.Time{}
+	stream, err := s.client.GetFlows(ctx, &observerpb.GetFlowsRequest{First: true, Number: 1, FieldMask: s.stampMask})
+	for err == nil && len(times) <= s.cfg.MaxNodes {
+		var resp *observerpb.GetFlowsResponse
+		if resp, err = stream.Recv(); err != nil {
+			break
+		}
+		t := timeOf(resp.GetTime())
+		name := splitNode(s.names, resp.GetNodeName())
+		if resp.GetFlow() == nil || t.IsZero() {
+			continue
+		}
+		if before, ok := times[name]; !ok || t.Before(before) {
+			times[name] = t
+		}
+	}
+	if len(times) == 1 && !s.relay.Load() { // whatever its name
+		t := slices.Collect(maps.Values(times))[0]
+		s.mu.Lock()
+		times[s.loneLocked().name] = t
+		s.mu.Unlock()
+	}
+	return times
+}
