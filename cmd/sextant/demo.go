@@ -73,7 +73,7 @@ func (cmd *demoCmd) Run(a *app) error {
 	group.Go(func() { served <- cluster.Serve(ctx, func(addrs []string) { peers <- addrs }) })
 
 	p := cmd.plant
-	if err := p.build(a, blueprint{sinks: []string{"clickhouse", "prometheus"}, lossless: true}, collector.Config{}); err != nil {
+	if err := p.build(a, blueprint{sinks: []string{"clickhouse", "prometheus"}, lossless: true, live: !cmd.Once}, collector.Config{}); err != nil {
 		return err
 	}
 	defer p.store.Close()

@@ -23,6 +23,7 @@ type runCmd struct {
 
 func (cmd *runCmd) init() {
 	cmd.plant, cmd.hubbleCfg, cmd.httpCfg = newPlant(), hubble.Default(), defaultHTTP()
+	cmd.plant.verdictCfg.NAT64Discovery = "system"
 	cmd.settings = append(sections{newSection("hubble", true, &cmd.hubbleCfg), newSection("http", true, &cmd.httpCfg)}, cmd.plant.sections()...)
 	cmd.Plugins = cmd.settings.plugins()
 }
@@ -40,11 +41,14 @@ func (cmd *runCmd) Run(a *app) error {
 		return err
 	}
 	defer stopTracing()
-	if err := p.build(a, blueprint{sinks: cmd.Sink, print: stdout.Config{Out: a.stdout, Live: true}}, collector.Config{Tracer: tracer}); err != nil {
+	if err := p.build(a, blueprint{sinks: cmd.Sink, live: true, print: stdout.Config{Out: a.stdout, Live: true}}, collector.Config{Tracer: tracer}); err != nil {
 		return err
 	}
 	client, err := hubble.New(cmd.hubbleCfg, p.names, a.logger, p.registry)
 	if err != nil {
+		return err
+	}
+	if err := p.discover(a); err != nil {
 		return err
 	}
 	stored := checkStore(a.ctx, p.store)

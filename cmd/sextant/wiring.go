@@ -4,7 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/netip"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"sync/atomic"
@@ -15,7 +15,9 @@ import (
 
 	"sextant/collector"
 	"sextant/collector/flow"
+	"sextant/collector/track"
 	"sextant/collector/verdict"
+	"sextant/enrich/kube"
 	"sextant/sinks/clickhouse"
 	"sextant/sinks/clickhouse/embedded"
 	"sextant/sinks/prometheus"
@@ -28,10 +30,12 @@ type plant struct {
 	verdictCfg    verdictConfig
 	clickhouseCfg clickhouse.Config
 	prometheusCfg prometheus.Config
+	trackCfg      track.Config
 
 	names    *flow.Interner
 	registry *prom.Registry
 	tally    tally
+	nat64    *nat64
 	pipeline *collector.Pipeline
 	store    *clickhouse.Sink // nil without a clickhouse sink
 	printer  *stdout.Sink     // nil without a stdout sink
@@ -71,29 +75,10 @@ func (c pipelineConfig) Validate() error {
 	return errors.Join(errs...)
 }
 
-type verdictConfig struct {
-	NAT64Prefixes []string `yaml:"nat64_prefixes" flag:"nat64-prefix" doc:"NAT64 prefixes of the network beside the well-known 64:ff9b::/96 (RFC 6052: /32, /40, /48, /56, /64 or /96)"`
-}
-
-func (c verdictConfig) prefixes() (verdict.Prefixes, error) {
-	var list []netip.Prefix
-	for _, text := range c.NAT64Prefixes {
-		p, err := netip.ParsePrefix(text)
-		if err != nil {
-			return verdict.Prefixes{}, fmt.Errorf("verdict.nat64_prefixes: %w", err)
-		}
-		list = append(list, p)
-	}
-	prefixes, err := verdict.NewPrefixes(list...)
-	if err != nil {
-		return verdict.Prefixes{}, fmt.Errorf("verdict.nat64_prefixes: %w", err)
-	}
-	return prefixes, nil
-}
-
 func newPlant() *plant {
 	p := &plant{
-		pipelineCfg: defaultPipeline(), clickhouseCfg: clickhouse.Default(), prometheusCfg: prometheus.Default(),
+		pipelineCfg: defaultPipeline(), verdictCfg: defaultVerdict(), trackCfg: track.Default(),
+		clickhouseCfg: clickhouse.Default(), prometheusCfg: prometheus.Default(),
 		names: flow.NewInterner(), registry: prom.NewRegistry(),
 	}
 	p.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
@@ -106,20 +91,21 @@ func (p *plant) sections() sections {
 		newSection("clickhouse", false, &p.clickhouseCfg),
 		newSection("prometheus", false, &p.prometheusCfg),
 		newSection("verdict", true, &p.verdictCfg),
+		newSection("track", false, &p.trackCfg),
 		newSection("pipeline", true, &p.pipelineCfg),
 	}
 }
 
 // validate finds what is wrong with the settings, before anything is looked for or connected to.
 func (p *plant) validate() error {
-	_, err := p.verdictCfg.prefixes()
-	return errors.Join(err, p.pipelineCfg.Validate())
+	return errors.Join(p.verdictCfg.Validate(), p.trackCfg.Validate(), p.pipelineCfg.Validate())
 }
 
 // blueprint says what of a plant differs between commands.
 type blueprint struct {
 	sinks    []string
 	lossless bool
+	live     bool // flows come as time goes by, and connections are told when they are due
 	print    stdout.Config
 }
 
@@ -128,14 +114,17 @@ func (p *plant) build(a *app, plan blueprint, tracer collector.Config) error {
 	if err := p.validate(); err != nil {
 		return err
 	}
-	prefixes, err := p.verdictCfg.prefixes()
+	stages, err := p.stages(a)
 	if err != nil {
 		return err
 	}
 	cfg := collector.Config{
-		Stages:   []collector.Stage{&p.tally, verdict.New(p.names, prefixes)},
+		Stages:   stages,
 		Lossless: plan.lossless, Drain: p.pipelineCfg.DrainDeadline,
 		Names: p.names, Logger: a.logger, Registry: p.registry, Tracer: tracer.Tracer,
+	}
+	if plan.live {
+		cfg.Tick = time.Second
 	}
 	for _, name := range plan.sinks {
 		out := collector.Output{Name: name, Rows: p.pipelineCfg.DeliveryRows, Wait: p.pipelineCfg.DeliveryWait, Queue: p.pipelineCfg.QueueRows}
@@ -165,6 +154,46 @@ func (p *plant) build(a *app, plan blueprint, tracer collector.Config) error {
 	}
 	p.pipeline = collector.New(cfg)
 	return nil
+}
+
+// stages returns the stages in their order. Names come first: that a name was answered for an address confirms the
+// verdict on it. Connections come last: they carry the verdicts of their flows.
+func (p *plant) stages(a *app) ([]collector.Stage, error) {
+	configured, err := p.verdictCfg.configured()
+	if err != nil {
+		return nil, err
+	}
+	judge := verdict.New(p.names, verdict.Prefixes{})
+	p.nat64 = newNAT64(configured, judge, a.logger)
+	if len(p.verdictCfg.State) > 0 {
+		facts, err := loadFacts(p.names, p.verdictCfg.State, a.logger)
+		if err != nil {
+			return nil, err
+		}
+		judge.SetFacts(facts)
+	}
+	namesCfg := track.DefaultNames()
+	namesCfg.Synthetic = p.nat64.synthetic
+	if p.verdictCfg.NAT64Learn {
+		namesCfg.OnPrefix = p.nat64.learn
+	}
+	names := track.NewNames(p.names, namesCfg)
+	connections := track.New(p.trackCfg, p.names)
+	connections.AAAA = names
+	return []collector.Stage{&p.tally, names, judge, connections}, nil
+}
+
+// loadFacts reads what is known of the cluster from a dump of its objects.
+func loadFacts(names *flow.Interner, paths []string, logger *slog.Logger) (*verdict.Facts, error) {
+	cluster, report, err := kube.LoadState(paths...)
+	if err != nil {
+		return nil, fmt.Errorf("verdict.state: %w", err)
+	}
+	logger.Info("cluster known from its state", "files", report.Files, "nodes", len(cluster.Nodes), "pods", len(cluster.Pods), "services", len(cluster.Services))
+	for _, doubt := range report.Doubts {
+		logger.Warn("cluster state in doubt", "why", doubt)
+	}
+	return verdict.NewFacts(names, cluster), nil
 }
 
 // tally counts what passes, for the words at the end of a run.

@@ -7,7 +7,8 @@ import (
 )
 
 // Cluster is what the rules may know of a cluster, as plain values that a dump, a file or the live API fills in. What is
-// not told stays zero and is taken for unknown, never for Cilium's default. NewFacts makes it fit for lookups.
+// not told stays zero and is taken for unknown, never for a default; what an agent takes for a key that its configuration
+// leaves out is a fact, which whoever reads that configuration fills in. NewFacts makes it fit for lookups.
 type Cluster struct {
 	Name           string
 	Nodes          []Node
@@ -15,7 +16,7 @@ type Cluster struct {
 	Pods           []Pod
 	Services       []Service
 	EgressPolicies []EgressPolicy
-	Settings       Settings // of nodes that are not in Nodes: cilium-config, but for what a CiliumNodeConfig may change on them
+	Settings       Settings // of nodes that are not in Nodes: what cilium-config alone decides
 }
 
 // Node is one node. Its settings are cilium-config with the CiliumNodeConfigs that select it laid over it.
@@ -30,9 +31,9 @@ type Node struct {
 
 // Settings are a node's Cilium settings, as far as the rules ask for them. Unknown is unknown, not off.
 type Settings struct {
-	MasqueradeIPv4       flow.Tristate // enable-ipv4-masquerade
+	MasqueradeIPv4       flow.Tristate // enable-ipv4-masquerade, where IPv4 is enabled and rules are installed at all
 	MasqueradeIPv6       flow.Tristate // enable-ipv6-masquerade
-	BPFMasquerade        flow.Tristate // enable-bpf-masquerade: by BPF, not iptables; it needs kube-proxy replacement no more (Cilium 1.20)
+	BPFMasquerade        flow.Tristate // enable-bpf-masquerade: not by iptables; since Cilium 1.20 without kube-proxy replacement too
 	NativeRoutingIPv4    CIDRs         // ipv4-native-routing-cidr: destinations that are not masqueraded
 	NativeRoutingIPv6    CIDRs         // ipv6-native-routing-cidr
 	IPMasqAgent          flow.Tristate // enable-ip-masq-agent
@@ -48,8 +49,8 @@ type Settings struct {
 	TransparentDNSProxy  flow.Tristate // dnsproxy-enable-transparent-mode
 	NAT46x64Gateway      flow.Tristate // enable-nat46x64-gateway
 	Tunnel               flow.Tristate // routing-mode is tunnel; unknown where it is hybrid
-	Chained              flow.Tristate // cni-chaining-mode is not none: another CNI routes, and may masquerade, whatever stands above
-	Aggregation          string        // monitor-aggregation; empty is unknown
+	Chained              flow.Tristate // cni-chaining-mode is not none: another CNI may masquerade, whatever stands above
+	Aggregation          string        // monitor-aggregation: none, lowest, low, medium or maximum; empty is unknown
 }
 
 // CIDRs is a list that may be known to be empty.
@@ -72,6 +73,9 @@ type Pod struct {
 type Service struct {
 	Namespace, Name string
 	Addresses       []netip.Addr // cluster IPs, external IPs, load-balancer addresses
+	// External: of type NodePort or LoadBalancer, or with external IPs. A node may then hide who comes in through it.
+	External flow.Tristate
+	Selector map[string]string // of pods in its namespace; empty selects none
 }
 
 // EgressPolicy is a CiliumEgressGatewayPolicy, its selectors already applied to the pods.

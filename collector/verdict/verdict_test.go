@@ -2,6 +2,8 @@ package verdict_test
 
 import (
 	"net/netip"
+	"slices"
+	"sync"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -21,7 +23,7 @@ func TestProcess(t *testing.T) {
 		gua              = "2a00:1450:4001:80b::200e"
 		to4, to4Other    = "2002:8c52:7903::1", "2002:102:304::1"
 		teredo           = "2001:0:4136:e378:8000:63bf:3fff:fdd2"
-		isatap           = "fe80::5efe:192.0.2.33"
+		isatap           = "fd00::5efe:192.0.2.33"
 		github           = "140.82.121.3"
 		facts            = "needs_cluster_facts"
 	)
@@ -45,8 +47,8 @@ func TestProcess(t *testing.T) {
 		{"nat64 both ends, forward", no, "64:ff9b::1.2.3.4", dest, flow.NAT64, "nat64_prefix", github},
 		{"nat64 both ends, reply", yes, dest, "64:ff9b::1.2.3.4", flow.NAT64, "nat64_prefix", github},
 		{"nat64 both ends, side unknown", unknown, "64:ff9b::1.2.3.4", dest, flow.NAT64, "nat64_prefix", github},
-		{"an IPv4 host begins", no, dest, pod, flow.ClassUnknown, facts, ""},
-		{"an IPv4 host is answered", yes, pod, dest, flow.ClassUnknown, facts, ""},
+		{"an IPv4 host begins", no, dest, pod, flow.NAT46, "nat46_prefix", ""},
+		{"an IPv4 host is answered", yes, pod, dest, flow.NAT46, "nat46_prefix", ""},
 		{"local use, not configured", no, pod, "64:ff9b:1::1.2.3.4", flow.ClassUnknown, facts, ""},
 
 		{"well-known around private", no, pod, misuse, flow.NAT64, "nat64_wellknown_nonglobal", "10.0.0.1"},
@@ -62,7 +64,7 @@ func TestProcess(t *testing.T) {
 		{"from 6to4, side unknown", unknown, to4, gua, flow.Tunnel6, "6to4_prefix", ""},
 		{"teredo forward", no, pod, teredo, flow.Tunnel6, "teredo_prefix", "192.0.2.45"},
 		{"teredo reply", yes, teredo, pod, flow.Tunnel6, "teredo_prefix", "192.0.2.45"},
-		{"isatap", no, "fe80::1", isatap, flow.Tunnel6, "isatap_interface_id", "192.0.2.33"},
+		{"isatap", no, gua, isatap, flow.Tunnel6, "isatap_interface_id", "192.0.2.33"},
 		{"from 6to4 to nat64", no, to4Other, dest, flow.NAT64, "nat64_prefix", github},
 
 		{"clat forward", no, "192.0.0.4", github, flow.CLAT, "clat_prefix", ""},
@@ -128,21 +130,72 @@ func TestProcessAgain(t *testing.T) {
 }
 
 func TestProcessAllocatesNothing(t *testing.T) {
-	stage := verdict.New(flow.NewInterner(), prefixes(t, "2001:db8:64::/96", "2001:db8:56:300::/56"))
-	b := mixed()
-	if n := testing.AllocsPerRun(10, func() { stage.Process(b) }); n != 0 {
-		t.Errorf("Process allocated %v times", n)
+	names := flow.NewInterner()
+	stage := verdict.New(names, prefixes(t, "2001:db8:64::/96", "2001:db8:56:300::/56"))
+	all := mixed()
+	for _, scenario := range []string{"05", "07", "10", "14", "20", "22", "41"} {
+		all.Records = append(all.Records, record(t, names, recorded(t, scenario)...).Records...)
+	}
+	for _, facts := range []*verdict.Facts{nil, verdict.NewFacts(names, withPolicy(lab(bpf)))} {
+		stage.SetFacts(facts)
+		if n := testing.AllocsPerRun(10, func() { stage.Process(all) }); n != 0 {
+			t.Errorf("Process allocated %v times", n)
+		}
 	}
 }
 
-func BenchmarkProcess(b *testing.B) {
-	stage := verdict.New(flow.NewInterner(), prefixes(b, "2001:db8:64::/96", "2001:db8:56:300::/56"))
-	batch := mixed()
-	b.ReportAllocs()
-	for b.Loop() {
-		stage.Process(batch)
+// TestFactsWhileProcessing: facts and prefixes may change at any time.
+func TestFactsWhileProcessing(t *testing.T) {
+	names := flow.NewInterner()
+	stage := verdict.New(names, verdict.Prefixes{})
+	facts, own := verdict.NewFacts(names, lab(bpf)), prefixes(t, "2001:db8:64::/96")
+	from := record(t, names, recorded(t, "06")...)
+	var wg sync.WaitGroup
+	for range 4 {
+		b := &flow.Batch{Records: slices.Clone(from.Records)}
+		wg.Go(func() {
+			for range 20 {
+				stage.Process(b)
+			}
+		})
 	}
-	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*len(batch.Records)), "ns/flow")
+	wg.Go(func() {
+		for range 20 {
+			stage.SetFacts(facts)
+			stage.SetPrefixes(own)
+			stage.SetFacts(nil)
+			stage.SetPrefixes(verdict.Prefixes{})
+		}
+	})
+	wg.Wait()
+}
+
+func BenchmarkProcess(b *testing.B) {
+	names := flow.NewInterner()
+	for _, c := range []struct {
+		name  string
+		facts *verdict.Facts
+		batch *flow.Batch
+	}{
+		{"mixed", nil, mixed()},
+		{"recorded/without facts", nil, some(record(b, names, recorded(b, "demo")...))},
+		{"recorded", verdict.NewFacts(names, withPolicy(demo(bpf, defaults))), some(record(b, names, recorded(b, "demo")...))},
+	} {
+		b.Run(c.name, func(b *testing.B) {
+			stage := verdict.New(names, prefixes(b, "2001:db8:64::/96", "2001:db8:56:300::/56"))
+			stage.SetFacts(c.facts)
+			b.ReportAllocs()
+			for b.Loop() {
+				stage.Process(c.batch)
+			}
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*len(c.batch.Records)), "ns/flow")
+		})
+	}
+}
+
+// some returns a batch of the size that travels through the pipeline.
+func some(b *flow.Batch) *flow.Batch {
+	return &flow.Batch{Records: b.Records[5000:6024]}
 }
 
 // mixed returns a batch with flows of every class that addresses decide, most of them of none.

@@ -1,0 +1,222 @@
+package kube
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"sextant/collector/verdict"
+)
+
+// egressPolicy is a CiliumEgressGatewayPolicy that an agent would accept.
+type egressPolicy struct {
+	selectors              []podSelector
+	destinations, excluded []netip.Prefix
+	gateways               []gateway
+}
+
+// podSelector selects pods by their namespace, by themselves, or both. Its node selector does not belong to it: an agent
+// wants one of all pod selectors and one of all node selectors to hold (pkg/egressgateway/policy.go:110).
+type podSelector struct {
+	NamespaceSelector *selector `yaml:"namespaceSelector"`
+	PodSelector       *selector `yaml:"podSelector"`
+	NodeSelector      *selector `yaml:"nodeSelector"`
+}
+
+type gateway struct {
+	nodes *selector
+	ip    netip.Addr
+}
+
+type gatewayObject struct {
+	NodeSelector *selector `yaml:"nodeSelector"`
+	Interface    string
+	EgressIP     string `yaml:"egressIP"`
+}
+
+type egressPolicyObject struct {
+	meta `yaml:",inline"`
+	Spec struct {
+		Selectors        []podSelector
+		DestinationCIDRs []string        `yaml:"destinationCIDRs"`
+		ExcludedCIDRs    []string        `yaml:"excludedCIDRs"`
+		EgressGateway    *gatewayObject  `yaml:"egressGateway"`
+		EgressGateways   []gatewayObject `yaml:"egressGateways"`
+	}
+}
+
+// takeEgressPolicy keeps to ParseCEGP of pkg/egressgateway/policy.go: what an agent rejects has no effect, and is doubted.
+func (s *state) takeEgressPolicy(o egressPolicyObject) error {
+	p := egressPolicy{selectors: o.Spec.Selectors}
+	var err error
+	if p.destinations, err = parsePrefixes("spec.destinationCIDRs", o.Spec.DestinationCIDRs); err != nil {
+		return err
+	}
+	if p.excluded, err = parsePrefixes("spec.excludedCIDRs", o.Spec.ExcludedCIDRs); err != nil {
+		return err
+	}
+	gateways := o.Spec.EgressGateways
+	if len(gateways) == 0 && o.Spec.EgressGateway != nil {
+		gateways = []gatewayObject{*o.Spec.EgressGateway}
+	}
+	for i, g := range gateways {
+		field := fmt.Sprintf("spec.egressGateways[%d]", i)
+		if len(o.Spec.EgressGateways) == 0 {
+			field = "spec.egressGateway"
+		}
+		if err := g.NodeSelector.check(field + ".nodeSelector"); err != nil {
+			return err
+		}
+		var ip netip.Addr
+		if g.EgressIP != "" {
+			if ip, err = parseAddr(field+".egressIP", g.EgressIP); err != nil {
+				return err
+			}
+		}
+		p.gateways = append(p.gateways, gateway{g.NodeSelector, ip})
+	}
+	for i, each := range p.selectors {
+		field := fmt.Sprintf("spec.selectors[%d]", i)
+		if err := errors.Join(each.NamespaceSelector.check(field+".namespaceSelector"),
+			each.PodSelector.check(field+".podSelector"), each.NodeSelector.check(field+".nodeSelector")); err != nil {
+			return err
+		}
+	}
+	if why := rejected(o, gateways); why != "" {
+		s.doubt("%s: no agent accepts it: %s", s.where, why)
+		delete(s.policies, o.called())
+		return nil
+	}
+	put(s, s.policies, o.called(), p)
+	return nil
+}
+
+// rejected says why an agent has no use for a policy.
+func rejected(o egressPolicyObject, gateways []gatewayObject) string {
+	switch {
+	case len(o.Spec.DestinationCIDRs) == 0:
+		return "it has no destinationCIDRs"
+	case len(gateways) == 0:
+		return "it has no egressGateway"
+	case slices.ContainsFunc(gateways, func(g gatewayObject) bool { return g.Interface != "" && g.EgressIP != "" }):
+		return "a gateway has an interface and an egressIP"
+	case slices.ContainsFunc(o.Spec.Selectors, func(p podSelector) bool { return p.NamespaceSelector == nil && p.PodSelector == nil }):
+		return "a selector has neither a namespaceSelector nor a podSelector"
+	}
+	return ""
+}
+
+// applyPolicies applies the selectors to the pods and nodes that are known.
+func (s *state) applyPolicies(c *verdict.Cluster) []verdict.EgressPolicy {
+	if len(s.policies) == 0 {
+		return nil
+	}
+	nodes := map[string]map[string]string{}
+	for _, n := range c.Nodes {
+		nodes[n.Name] = n.Labels
+	}
+	var policies []verdict.EgressPolicy
+	for _, n := range s.policies.names() {
+		told := s.policies[n]
+		p := told.object
+		policy := verdict.EgressPolicy{Name: n.name, Destinations: p.destinations, Excluded: p.excluded}
+		policy.Gateways, policy.EgressIPs = p.leaves(c.Nodes)
+		if len(policy.Gateways) == 0 {
+			s.doubt("%s: no node that is known is its gateway", told.where)
+		}
+		for i := range c.Pods {
+			labels, onNode := s.identityLabels(c.Name, &c.Pods[i]), nodes[c.Pods[i].Node]
+			if !c.Pods[i].HostNetwork && p.selects(labels, onNode) {
+				policy.Sources = append(policy.Sources, c.Pods[i].IPs...)
+			}
+		}
+		slices.SortFunc(policy.Sources, netip.Addr.Compare)
+		policy.Sources = slices.Compact(policy.Sources)
+		policies = append(policies, policy)
+	}
+	return policies
+}
+
+// selects reports whether the policy is for a pod with these labels on such a node.
+func (p egressPolicy) selects(pod, node map[string]string) bool {
+	var onNodes []*selector
+	isPod := false
+	for _, each := range p.selectors {
+		if each.NodeSelector != nil {
+			onNodes = append(onNodes, each.NodeSelector)
+		}
+		isPod = isPod || identity(each.NamespaceSelector, namespacePrefix).matches(pod) && identity(each.PodSelector, "").matches(pod)
+	}
+	return isPod && (len(onNodes) == 0 || slices.ContainsFunc(onNodes, func(n *selector) bool { return n.matches(node) }))
+}
+
+// leaves returns the gateways of the policy, of each of its selectors the first node by name that has an IPv4 address, and
+// the addresses they use where the policy says so.
+func (p egressPolicy) leaves(nodes []verdict.Node) (gateways []string, ips []netip.Addr) {
+	for _, g := range p.gateways {
+		i := slices.IndexFunc(nodes, func(n verdict.Node) bool {
+			return identity(g.nodes, "").matches(n.Labels) && slices.ContainsFunc(n.Addresses, netip.Addr.Is4)
+		})
+		if i < 0 {
+			continue
+		}
+		gateways = appendNew(gateways, nodes[i].Name)
+		if g.ip.IsValid() {
+			ips = appendNew(ips, g.ip)
+		}
+	}
+	return gateways, ips
+}
+
+// The labels that Cilium gives a pod beside its own (pkg/k8s/apis/cilium.io/const.go).
+const (
+	ciliumPrefix    = "io.cilium.k8s"
+	namespacePrefix = ciliumPrefix + ".namespace.labels."
+	namespaceLabel  = "io.kubernetes.pod.namespace"
+	accountLabel    = ciliumPrefix + ".policy.serviceaccount"
+	clusterLabel    = ciliumPrefix + ".policy.cluster"
+)
+
+// identityLabels returns the labels that policies see of a pod (pkg/k8s/utils/utils.go:224). Cilium leaves some out of an
+// identity (its configuration's key labels); a policy that selects by one of those selects more here than there.
+func (s *state) identityLabels(cluster string, p *verdict.Pod) map[string]string {
+	labels := map[string]string{}
+	for key, value := range p.Labels {
+		if !strings.HasPrefix(key, ciliumPrefix) {
+			labels[key] = value
+		}
+	}
+	labels[namespaceLabel] = p.Namespace
+	if cluster != "" {
+		labels[clusterLabel] = cluster
+	}
+	if account := s.pods[name{p.Namespace, p.Name}].object.account; account != "" {
+		labels[accountLabel] = account
+	}
+	for key, value := range p.NamespaceLabels {
+		labels[namespacePrefix+key] = value
+	}
+	return labels
+}
+
+// identity returns a selector as one of identity labels: a key may name its source (k8s:app, any:app), and those of a
+// namespace have a prefix. None at all selects everything here.
+func identity(s *selector, prefix string) *selector {
+	if s == nil {
+		return &selector{}
+	}
+	key := func(key string) string {
+		return strings.TrimPrefix(strings.TrimPrefix(prefix+key, "k8s:"), "any:")
+	}
+	labels := map[string]string{}
+	for k, v := range s.MatchLabels {
+		labels[key(k)] = v
+	}
+	expressions := slices.Clone(s.MatchExpressions)
+	for i := range expressions {
+		expressions[i].Key = key(expressions[i].Key)
+	}
+	return &selector{labels, expressions}
+}

@@ -1,0 +1,318 @@
+package kube
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"iter"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// What a dump may hold. A file in memory takes some ten times its size as YAML, and little more than it as JSON.
+const (
+	maxFileSize = 256 << 20
+	maxFiles    = 100_000
+	maxObjects  = 1 << 20
+	maxKeys     = 20_000 // of one YAML mapping: the decoder compares each key with every other
+)
+
+// load takes the objects of a file, or of all files below a directory.
+func (s *state) load(path string) error {
+	info, err := os.Stat(path)
+	if err != nil {
+		return fmt.Errorf("load the cluster's state: %w", err)
+	}
+	if info.Mode().IsRegular() {
+		return s.loadFile(path)
+	}
+	if !info.IsDir() {
+		return fmt.Errorf("load the cluster's state: %s is neither a file nor a directory", path)
+	}
+	files, err := filesBelow(path)
+	if err != nil {
+		return fmt.Errorf("load the cluster's state from %s: %w", path, err)
+	}
+	for _, file := range files {
+		if err := s.loadFile(file); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// filesBelow lists the files that may hold objects, in lexical order. What is hidden is not looked at, and links to
+// directories are not followed, so that there is an end; a mounted ConfigMap or Secret still shows each file once.
+func filesBelow(dir string) ([]string, error) {
+	var files []string
+	err := filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case path != dir && strings.HasPrefix(entry.Name(), "."):
+			if entry.IsDir() {
+				return fs.SkipDir
+			}
+			return nil
+		case entry.IsDir() || !slices.Contains([]string{".yaml", ".yml", ".json"}, extension(path)):
+			return nil
+		}
+		info, err := os.Stat(path)
+		if err != nil {
+			return err
+		}
+		if info.Mode().IsRegular() {
+			files = append(files, path)
+		}
+		if len(files) > maxFiles {
+			return fmt.Errorf("more than %d files: name the directory of the dump itself", maxFiles)
+		}
+		return nil
+	})
+	if err == nil && len(files) == 0 {
+		err = errors.New("there is no file named *.yaml, *.yml or *.json")
+	}
+	return files, err
+}
+
+func extension(path string) string { return strings.ToLower(filepath.Ext(path)) }
+
+func (s *state) loadFile(path string) error {
+	text, err := readFile(path)
+	if err != nil {
+		return fmt.Errorf("load the cluster's state: %w", err)
+	}
+	s.report.Files++
+	var documents, strange int
+	for doc, err := range parse(text, extension(path) == ".json") {
+		documents++
+		s.where = fmt.Sprintf("%s: document %d", path, documents)
+		if err == nil {
+			var ok bool
+			ok, err = s.takeDocument(doc)
+			if err == nil && !ok {
+				strange++
+			}
+		}
+		if err != nil {
+			return fmt.Errorf("%s: %w", s.where, err)
+		}
+	}
+	switch {
+	case documents == 0:
+		note(&s.report.Skipped, "%s: empty", path)
+	case strange == documents:
+		note(&s.report.Skipped, "%s: no Kubernetes objects, they have an apiVersion and a kind", path)
+	case strange > 0:
+		note(&s.report.Skipped, "%s: %d of %d documents are no Kubernetes objects, they have an apiVersion and a kind", path, strange, documents)
+	}
+	return nil
+}
+
+// readFile reads a file that is not too large, whatever it grows to meanwhile.
+func readFile(path string) ([]byte, error) {
+	file, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	info, err := file.Stat()
+	if err != nil {
+		return nil, err
+	}
+	tooLarge := fmt.Errorf("%s has more than %d MiB: dump fewer kinds at a time, each into a file", path, maxFileSize>>20)
+	if info.Size() > maxFileSize {
+		return nil, tooLarge
+	}
+	text, err := io.ReadAll(io.LimitReader(file, maxFileSize+1))
+	if err == nil && len(text) > maxFileSize {
+		err = tooLarge
+	}
+	return text, err
+}
+
+// A tree is a document or a part of one that is not decoded yet.
+type tree interface {
+	// Decode fills a struct, matching its fields by name without regard to case, or by their tags.
+	Decode(into any) error
+	// list returns the elements when the tree is a list.
+	list() ([]tree, bool)
+	// head returns the words that say what an object is, empty where it is none, and its items when it is a List.
+	head() (apiVersion, kind string, items []tree)
+}
+
+// parse returns the documents of a file, the empty ones left out. JSON is YAML but for a few things (surrogate pairs, tabs,
+// keys told twice), takes a tenth of the time and memory, and is therefore read as what it is.
+func parse(text []byte, named bool) iter.Seq2[tree, error] {
+	text = bytes.TrimPrefix(text, []byte("\ufeff"))
+	begin := bytes.TrimLeft(text, " \t\r\n")
+	if len(begin) > 0 && (begin[0] == '{' || begin[0] == '[') && (named || json.Valid(text)) {
+		return parseJSON(text)
+	}
+	return parseYAML(text)
+}
+
+func parseJSON(text []byte) iter.Seq2[tree, error] {
+	return func(yield func(tree, error) bool) {
+		decoder := json.NewDecoder(bytes.NewReader(text))
+		for {
+			var raw json.RawMessage
+			err := decoder.Decode(&raw)
+			if errors.Is(err, io.EOF) {
+				return
+			}
+			if err != nil {
+				err = fmt.Errorf("json: line %d: %w", lineOf(err, text), err)
+			}
+			if !yield(jsonTree(raw), err) || err != nil {
+				return
+			}
+		}
+	}
+}
+
+// lineOf returns the line of a syntax error; the other there is, an end too early, is at the end.
+func lineOf(err error, text []byte) int {
+	if syntax := (*json.SyntaxError)(nil); errors.As(err, &syntax) && syntax.Offset <= int64(len(text)) {
+		text = text[:syntax.Offset]
+	}
+	return 1 + bytes.Count(text, []byte("\n"))
+}
+
+func parseYAML(text []byte) iter.Seq2[tree, error] {
+	return func(yield func(tree, error) bool) {
+		decoder := yaml.NewDecoder(bytes.NewReader(text))
+		for {
+			var doc yaml.Node
+			err := decoder.Decode(&doc)
+			switch {
+			case errors.Is(err, io.EOF):
+				return
+			case err != nil:
+				yield(nil, err)
+				return
+			case len(doc.Content) == 0 || doc.Content[0].Tag == "!!null":
+				continue // nothing between two separators
+			}
+			if !yield(yamlTree{resolve(doc.Content[0])}, nil) {
+				return
+			}
+		}
+	}
+}
+
+type jsonTree json.RawMessage
+
+func (t jsonTree) Decode(into any) error { return json.Unmarshal(t, into) }
+
+func (t jsonTree) list() ([]tree, bool) {
+	var raw []json.RawMessage
+	if text := bytes.TrimLeft(t, " \t\r\n"); len(text) == 0 || text[0] != '[' || json.Unmarshal(t, &raw) != nil {
+		return nil, false
+	}
+	elements := make([]tree, len(raw))
+	for i := range raw {
+		elements[i] = jsonTree(raw[i])
+	}
+	return elements, true
+}
+
+func (t jsonTree) head() (apiVersion, kind string, items []tree) {
+	var object struct {
+		APIVersion, Kind any
+		Items            json.RawMessage
+	}
+	if json.Unmarshal(t, &object) != nil {
+		return "", "", nil
+	}
+	apiVersion, _ = object.APIVersion.(string)
+	kind, _ = object.Kind.(string)
+	items, _ = jsonTree(object.Items).list()
+	return apiVersion, kind, items
+}
+
+type yamlTree struct{ *yaml.Node }
+
+// resolve follows an alias. What it stands for cannot be one itself.
+func resolve(n *yaml.Node) *yaml.Node {
+	if n.Kind == yaml.AliasNode {
+		return n.Alias
+	}
+	return n
+}
+
+// Decode bounds what the decoder does not: it compares each key of a mapping with every other. Aliases without end it
+// refuses by itself.
+func (t yamlTree) Decode(into any) error {
+	if err := checkKeys(t.Node, map[*yaml.Node]bool{}); err != nil {
+		return err
+	}
+	err := t.Node.Decode(into)
+	if wrong := (*yaml.TypeError)(nil); errors.As(err, &wrong) {
+		err = fmt.Errorf("yaml: %s", wrong.Errors[0]) // one of possibly many, each a line
+	}
+	return err
+}
+
+func checkKeys(n *yaml.Node, seen map[*yaml.Node]bool) error {
+	if n.Kind == yaml.AliasNode {
+		if seen[n.Alias] {
+			return nil
+		}
+		seen[n.Alias] = true
+		return checkKeys(n.Alias, seen)
+	}
+	if keys := len(n.Content) / 2; n.Kind == yaml.MappingNode && keys > maxKeys {
+		return fmt.Errorf("yaml: line %d: a mapping of %d keys, more than %d", n.Line, keys, maxKeys)
+	}
+	for _, child := range n.Content {
+		if err := checkKeys(child, seen); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (t yamlTree) list() ([]tree, bool) {
+	if t.Kind != yaml.SequenceNode {
+		return nil, false
+	}
+	elements := make([]tree, len(t.Content))
+	for i, n := range t.Content {
+		elements[i] = yamlTree{resolve(n)}
+	}
+	return elements, true
+}
+
+func (t yamlTree) head() (apiVersion, kind string, items []tree) {
+	if t.Kind != yaml.MappingNode {
+		return "", "", nil
+	}
+	for i := 0; i+1 < len(t.Content); i += 2 {
+		value := resolve(t.Content[i+1])
+		switch t.Content[i].Value {
+		case "apiVersion":
+			apiVersion = word(value)
+		case "kind":
+			kind = word(value)
+		case "items":
+			items, _ = yamlTree{value}.list()
+		}
+	}
+	return apiVersion, kind, items
+}
+
+// word returns a scalar that is a text, and "" for everything else.
+func word(n *yaml.Node) string {
+	if n.Kind != yaml.ScalarNode || n.ShortTag() != "!!str" {
+		return ""
+	}
+	return n.Value
+}
