@@ -26,11 +26,12 @@ type cli struct {
 	Log     logSettings      `embed:"" prefix:"log-" group:"log"`
 	Version kong.VersionFlag `help:"Print the version and exit."`
 
-	Run    runCmd    `cmd:"" help:"Follow Hubble and store its flows: the service."`
-	Replay replayCmd `cmd:"" help:"Send recorded flows to a sink."`
-	Demo   demoCmd   `cmd:"" help:"Run the whole of Sextant on this machine, on a recorded cluster."`
-	SQL    sqlCmd    `cmd:"" name:"sql" help:"Ask ClickHouse."`
-	Docs   docsCmd   `cmd:"" help:"Print a reference page: settings, fields or metrics."`
+	Run     runCmd     `cmd:"" help:"Follow Hubble and store its flows: the service."`
+	Replay  replayCmd  `cmd:"" help:"Send recorded flows to a sink."`
+	Demo    demoCmd    `cmd:"" help:"Run the whole of Sextant on this machine, on a recorded cluster."`
+	SQL     sqlCmd     `cmd:"" name:"sql" help:"Ask ClickHouse."`
+	Explain explainCmd `cmd:"" help:"Say what an address or a flow is, how that is known, and what would make it certain."`
+	Docs    docsCmd    `cmd:"" help:"Print a reference page: settings, fields or metrics."`
 }
 
 type logSettings struct {
@@ -62,6 +63,7 @@ func run(args []string) int {
 	c.Replay.init()
 	c.Demo.init()
 	c.SQL.init()
+	c.Explain.init()
 	parser, err := newParser(&c, args)
 	if err != nil {
 		return fail(2, err)

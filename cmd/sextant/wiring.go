@@ -159,19 +159,11 @@ func (p *plant) build(a *app, plan blueprint, tracer collector.Config) error {
 // stages returns the stages in their order. Names come first: that a name was answered for an address confirms the
 // verdict on it. Connections come last: they carry the verdicts of their flows.
 func (p *plant) stages(a *app) ([]collector.Stage, error) {
-	configured, err := p.verdictCfg.configured()
+	judge, prefixes, err := newJudge(p.names, p.verdictCfg, a.logger)
 	if err != nil {
 		return nil, err
 	}
-	judge := verdict.New(p.names, verdict.Prefixes{})
-	p.nat64 = newNAT64(configured, judge, a.logger)
-	if len(p.verdictCfg.State) > 0 {
-		facts, err := loadFacts(p.names, p.verdictCfg.State, a.logger)
-		if err != nil {
-			return nil, err
-		}
-		judge.SetFacts(facts)
-	}
+	p.nat64 = prefixes
 	namesCfg := track.DefaultNames()
 	namesCfg.Synthetic = p.nat64.synthetic
 	if p.verdictCfg.NAT64Learn {
@@ -181,6 +173,23 @@ func (p *plant) stages(a *app) ([]collector.Stage, error) {
 	connections := track.New(p.trackCfg, p.names)
 	connections.AAAA = names
 	return []collector.Stage{&p.tally, names, judge, connections}, nil
+}
+
+// newJudge returns the stage that judges, knowing the prefixes and the cluster's state that the settings name.
+func newJudge(names *flow.Interner, cfg verdictConfig, logger *slog.Logger) (*verdict.Stage, *nat64, error) {
+	configured, err := cfg.configured()
+	if err != nil {
+		return nil, nil, err
+	}
+	judge := verdict.New(names, verdict.Prefixes{})
+	if len(cfg.State) > 0 {
+		facts, err := loadFacts(names, cfg.State, logger)
+		if err != nil {
+			return nil, nil, err
+		}
+		judge.SetFacts(facts)
+	}
+	return judge, newNAT64(configured, judge, logger), nil
 }
 
 // loadFacts reads what is known of the cluster from a dump of its objects.
