@@ -10,7 +10,7 @@ import (
 	"sextant/collector/flow"
 )
 
-// Metric is one family of series made from rows of R (flow.Record or flow.Gap): one series for each combination of its
+// Metric is one family of series made from rows of R (flow.Record, flow.Connection or flow.Gap): one series for each combination of its
 // labels' values. Exactly one of Add and Set is there.
 type Metric[R any] struct {
 	Name   string
@@ -41,6 +41,28 @@ var Flows = []Metric[flow.Record]{
 		Help:   "Time of the latest flow received, by the clock of the node that observed it.",
 		Labels: []string{"cluster", "node"},
 		Set:    func(r *flow.Record) (float64, bool) { return seconds(r.Time), !r.Time.IsZero() },
+	},
+}
+
+// Connections are the metrics made from connections: what to compare, and to alert on.
+var Connections = []Metric[flow.Connection]{
+	{
+		Name:   "sextant_connections_total",
+		Help:   "Connections, each once, when they ended or their last flow was long enough ago.",
+		Labels: []string{"cluster", "node", "family", "direction", "class", "class_evidence", "outcome"},
+		Add:    func(*flow.Connection) float64 { return 1 },
+	},
+	{
+		Name:   "sextant_fallbacks_total",
+		Help:   "IPv4 connections that are the retry of an IPv6 attempt that failed.",
+		Labels: []string{"cluster", "node", "source_namespace", "source_workload"},
+		Add:    func(c *flow.Connection) float64 { return one(c.FallbackOf != flow.UUID{}) },
+	},
+	{
+		Name:   "sextant_avoidable_ipv4_connections_total",
+		Help:   "IPv4 connections though a usable IPv6 address had been answered to the pod.",
+		Labels: []string{"cluster", "node", "source_namespace", "source_workload"},
+		Add:    func(c *flow.Connection) float64 { return one(c.AvoidableIPv4) },
 	},
 }
 
@@ -78,10 +100,17 @@ var Gaps = []Metric[flow.Gap]{
 
 // overflow is the one metric about this package itself.
 var overflow = client.NewDesc("sextant_prometheus_series_overflow_total",
-	"Flows or gaps for which a metric had no series left, so that they were counted on its series ~other.",
+	"Flows, connections or gaps for which a metric had no series left, so that they were counted on its series ~other.",
 	[]string{"metric"}, nil)
 
 func weight(r *flow.Record) float64 { return float64(max(1, r.AggregatedFlows)) }
+
+func one(yes bool) float64 {
+	if yes {
+		return 1
+	}
+	return 0
+}
 
 func seconds(t time.Time) float64 { return float64(t.UnixMilli()) / 1000 }
 

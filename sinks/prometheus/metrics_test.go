@@ -12,6 +12,7 @@ import (
 
 func TestMetrics(t *testing.T) {
 	testMetrics(t, prometheus.Flows, flow.Fields)
+	testMetrics(t, prometheus.Connections, flow.ConnectionFields)
 	testMetrics(t, prometheus.Gaps, flow.GapFields)
 }
 
@@ -41,6 +42,9 @@ func TestReadme(t *testing.T) {
 		}
 	}
 	for _, m := range prometheus.Flows {
+		wantRow(m.Name, m.Labels)
+	}
+	for _, m := range prometheus.Connections {
 		wantRow(m.Name, m.Labels)
 	}
 	for _, m := range prometheus.Gaps {

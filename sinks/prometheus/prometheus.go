@@ -1,10 +1,10 @@
-// Package prometheus counts flows and gaps, one family of series for each row of the tables Flows and Gaps, and shows
+// Package prometheus counts flows, connections and gaps, one family of series for each row of its tables, and shows
 // the counts to a scrape.
 //
 // It is built to cost nothing per flow that was seen before, and to stay bounded whatever arrives: a family has a limit
 // of series, beyond which everything is counted on one series whose labels are all "~other", and the series of a node
 // that has not been heard of for long are forgotten together. It refuses labels that a stranger can choose freely
-// (flow.Field.Label), and it counts flows as they come: which of them are one connection is not its business.
+// (flow.Field.Label), and it counts rows as they come: which flows are one connection is not its business.
 package prometheus
 
 import (
@@ -23,10 +23,11 @@ type Sink struct {
 	ttl   time.Duration
 	begin time.Time
 
-	mu     sync.Mutex
-	flows  []*family[flow.Record]
-	gaps   []*family[flow.Gap]
-	tables []*table // of all families, flows first
+	mu          sync.Mutex
+	flows       []*family[flow.Record]
+	connections []*family[flow.Connection]
+	gaps        []*family[flow.Gap]
+	tables      []*table // of all families, flows first
 }
 
 // New returns a sink whose metrics are on reg.
@@ -35,6 +36,10 @@ func New(cfg Config, reg client.Registerer) *Sink {
 	for i := range Flows {
 		f := newFamily(&Flows[i], flow.Fields, cfg.MaxSeries)
 		s.flows, s.tables = append(s.flows, f), append(s.tables, &f.table)
+	}
+	for i := range Connections {
+		f := newFamily(&Connections[i], flow.ConnectionFields, cfg.MaxSeries)
+		s.connections, s.tables = append(s.connections, f), append(s.tables, &f.table)
 	}
 	for i := range Gaps {
 		f := newFamily(&Gaps[i], flow.GapFields, cfg.MaxSeries)
@@ -53,6 +58,9 @@ func (s *Sink) Write(_ context.Context, d collector.Delivery) error {
 	for _, b := range d.Batches {
 		for _, f := range s.flows {
 			f.countLocked(b.Records, now)
+		}
+		for _, f := range s.connections {
+			f.countLocked(b.Connections, now)
 		}
 		for _, f := range s.gaps {
 			f.countLocked(b.Gaps, now)

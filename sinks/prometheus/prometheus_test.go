@@ -52,7 +52,10 @@ func (r rig) write(t testing.TB, batches ...*flow.Batch) {
 }
 
 func (r rig) flows(records ...flow.Record) *flow.Batch { return &flow.Batch{Records: records} }
-func (r rig) gaps(gaps ...flow.Gap) *flow.Batch        { return &flow.Batch{Gaps: gaps} }
+func (r rig) connections(connections ...flow.Connection) *flow.Batch {
+	return &flow.Batch{Connections: connections}
+}
+func (r rig) gaps(gaps ...flow.Gap) *flow.Batch { return &flow.Batch{Gaps: gaps} }
 
 // flow returns a forwarded IPv6 flow of a node.
 func (r rig) flow(node string) flow.Record {
@@ -61,6 +64,16 @@ func (r rig) flow(node string) flow.Record {
 		EventType: flow.EventTrace, Verdict: flow.Forwarded, Family: flow.FamilyIPv6, AggregatedFlows: 1,
 		Class: flow.Native6, ClassEvidence: flow.Observed,
 	}
+}
+
+// connection returns an answered IPv4 connection to the world.
+func (r rig) connection(node string) flow.Connection {
+	c := flow.Connection{
+		Cluster: r.names.Name("default"), Node: r.names.Name(node), Family: flow.FamilyIPv4, Direction: flow.EgressDirection,
+		Class: flow.NAT44, ClassEvidence: flow.Inferred, Outcome: flow.Answered,
+	}
+	c.Source.Endpoint = r.names.Endpoint(flow.Endpoint{Namespace: r.names.Name("shop"), Workload: r.names.Name("web")})
+	return c
 }
 
 // gap returns a gap of two seconds without a count.
@@ -118,7 +131,13 @@ func TestPage(t *testing.T) {
 	openEnded := r.gap("", flow.GapQueueFull)
 	openEnded.From = time.Time{}
 
+	avoidable := r.connection("worker-1")
+	avoidable.AvoidableIPv4 = true
+	fallback := r.connection("worker-1")
+	fallback.FallbackOf = flow.UUID{1}
+
 	r.write(t,
+		r.connections(r.connection("worker-1"), avoidable, fallback, fallback),
 		r.flows(r.flow("worker-1"), aggregated, unsaid, dropped, flow.Record{}),
 		r.gaps(counted, r.gap("worker-1", flow.GapLostRing), backwards, openEnded),
 		r.flows(r.flow("worker-3"), r.flow("worker-4"), r.flow("worker-5")), // more than there is room for
@@ -184,7 +203,9 @@ func TestEveryMetricMoves(t *testing.T) {
 	r := open(t, prometheus.Config{MaxSeries: 1})
 	gap := r.gap("worker-1", flow.GapLostRing)
 	gap.Count = flow.Count{N: 30, Known: true}
-	r.write(t, r.flows(r.flow("worker-1"), r.flow("worker-2")), r.gaps(gap))
+	connection := r.connection("worker-1")
+	connection.AvoidableIPv4, connection.FallbackOf = true, flow.UUID{1}
+	r.write(t, r.flows(r.flow("worker-1"), r.flow("worker-2")), r.connections(connection), r.gaps(gap))
 	moved := map[string]bool{}
 	for series, value := range r.values(t) {
 		name, _, _ := strings.Cut(series, "{")
@@ -192,6 +213,9 @@ func TestEveryMetricMoves(t *testing.T) {
 	}
 	names := []string{"sextant_prometheus_series_overflow_total"}
 	for _, m := range prometheus.Flows {
+		names = append(names, m.Name)
+	}
+	for _, m := range prometheus.Connections {
 		names = append(names, m.Name)
 	}
 	for _, m := range prometheus.Gaps {
