@@ -19,21 +19,22 @@ type question struct {
 }
 
 var questions = []question{
-	{"How much of what leaves the cluster is IPv6 already?", `
-		SELECT family, count() AS flows, round(100 * flows / sum(flows) OVER (), 1) AS percent
-		FROM flows WHERE destination_identity IN (2, 9, 10) OR destination_identity >= 16777216
-		GROUP BY family ORDER BY flows DESC`},
-	{"Who still uses IPv4 to reach the outside, and what for?", `
-		SELECT source_namespace, source_workload, arrayStringConcat(destination_names, ' ') AS names, count() AS flows
-		FROM flows WHERE family = 'ipv4' AND (destination_identity IN (2, 9, 10) OR destination_identity >= 16777216)
-		GROUP BY ALL ORDER BY flows DESC LIMIT 10`},
-	{"What goes through NAT64, to which IPv4 address?", `
-		SELECT source_namespace, source_workload, embedded_ipv4, class_rule, count() AS flows
-		FROM flows WHERE class = 'nat64' AND is_reply != 'yes'
-		GROUP BY ALL ORDER BY flows DESC LIMIT 10`},
-	{"What was dropped, per family?", `
-		SELECT family, drop_reason, protocol, count() AS flows
-		FROM flows WHERE event_type = 'drop' GROUP BY ALL ORDER BY flows DESC LIMIT 10`},
+	{"Which way do connections leave the cluster, and how do we know?", `
+		SELECT class, class_evidence AS evidence, count() AS connections, round(100 * connections / sum(connections) OVER (), 1) AS percent
+		FROM connections WHERE direction = 'egress' GROUP BY ALL ORDER BY connections DESC`},
+	{"Who still needs IPv4 to reach the outside, and what for?", `
+		SELECT source_namespace AS namespace, source_workload AS workload, if(destination_name = '', replaceOne(toString(destination_ip), '::ffff:', ''), destination_name) AS destination,
+			class, count() AS connections, countIf(avoidable_ipv4) AS avoidable
+		FROM connections WHERE direction = 'egress' AND (family = 'ipv4' OR class = 'nat64') AND outcome != 'denied'
+		GROUP BY ALL ORDER BY connections DESC LIMIT 12`},
+	{"Where is IPv6 tried first and fails, so that IPv4 has to help out?", `
+		SELECT source_namespace AS namespace, source_workload AS workload, destination_name AS destination, outcome, count() AS connections,
+			round(avg(fallback_ms)) AS milliseconds_lost
+		FROM connections WHERE fallen_back GROUP BY ALL ORDER BY connections DESC LIMIT 10`},
+	{"Whom do policies cut off, per family?", `
+		SELECT source_namespace AS namespace, source_workload AS workload, if(destination_name = '', replaceOne(toString(destination_ip), '::ffff:', ''), destination_name) AS destination,
+			family, drop_reason, count() AS connections
+		FROM connections WHERE outcome = 'denied' GROUP BY ALL ORDER BY connections DESC LIMIT 10`},
 	{"What was not seen?", `
 		SELECT node, cause, min(from) AS since, max(to) AS until, sum(count) AS events
 		FROM gaps GROUP BY ALL ORDER BY since`},
@@ -46,6 +47,7 @@ func (q question) oneLine() string { return strings.Join(strings.Fields(q.SQL), 
 type onceResult struct {
 	FlowsRead   int64    `json:"flows_read"`
 	FlowsStored int64    `json:"flows_stored"`
+	Connections int64    `json:"connections"`
 	Gaps        int64    `json:"gaps"`
 	Seconds     float64  `json:"seconds"`
 	Answers     []answer `json:"answers"`
@@ -58,12 +60,12 @@ type answer struct {
 
 // print asks the questions and prints the answers. Flows that were read and are not stored are an error.
 func (r *onceResult) print(ctx context.Context, w io.Writer, db *clickhouse.DB, format string, began time.Time) error {
-	stored, err := ask(ctx, db, "SELECT count() AS n FROM flows")
-	if err != nil {
+	var err error
+	if r.FlowsStored, err = count(ctx, db, "flows"); err != nil {
 		return err
 	}
-	if _, err := fmt.Sscan(fmt.Sprint(stored[0]["n"]), &r.FlowsStored); err != nil {
-		return fmt.Errorf("count stored flows: %w", err)
+	if r.Connections, err = count(ctx, db, "connections"); err != nil {
+		return err
 	}
 	for _, q := range questions {
 		rows, err := ask(ctx, db, q.SQL)
@@ -88,7 +90,8 @@ func (r *onceResult) print(ctx context.Context, w io.Writer, db *clickhouse.DB, 
 }
 
 func (r *onceResult) printText(ctx context.Context, w io.Writer, db *clickhouse.DB) error {
-	fmt.Fprintf(w, "%d flows read, %d stored, %d gaps, in %.1f s\n", r.FlowsRead, r.FlowsStored, r.Gaps, r.Seconds)
+	fmt.Fprintf(w, "%d flows read, %d stored, %d connections made of them, %d gaps, in %.1f s\n",
+		r.FlowsRead, r.FlowsStored, r.Connections, r.Gaps, r.Seconds)
 	for _, q := range questions {
 		fmt.Fprintf(w, "\n%s\n", q.Question)
 		rows, err := db.Query(ctx, q.SQL)
@@ -99,8 +102,17 @@ func (r *onceResult) printText(ctx context.Context, w io.Writer, db *clickhouse.
 			return err
 		}
 	}
-	_, err := fmt.Fprintln(w, "\nThese are counts of flows, not of connections: one connection shows as several flows.")
-	return err
+	return nil
+}
+
+// count returns how many rows a table has.
+func count(ctx context.Context, db *clickhouse.DB, table string) (n int64, err error) {
+	rows, err := ask(ctx, db, "SELECT count() AS n FROM "+table)
+	if err != nil {
+		return 0, err
+	}
+	_, err = fmt.Sscan(fmt.Sprint(rows[0]["n"]), &n)
+	return n, err
 }
 
 func ask(ctx context.Context, db *clickhouse.DB, sql string) ([]map[string]any, error) {

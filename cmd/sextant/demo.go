@@ -73,7 +73,14 @@ func (cmd *demoCmd) Run(a *app) error {
 	group.Go(func() { served <- cluster.Serve(ctx, func(addrs []string) { peers <- addrs }) })
 
 	p := cmd.plant
-	if err := p.build(a, blueprint{sinks: []string{"clickhouse", "prometheus"}, lossless: true, live: !cmd.Once}, collector.Config{}); err != nil {
+	state, removeState, err := recordedState()
+	if err != nil {
+		return err
+	}
+	p.verdictCfg.State = append([]string{state}, p.verdictCfg.State...)
+	err = p.build(a, blueprint{sinks: []string{"clickhouse", "prometheus"}, lossless: true, live: !cmd.Once}, collector.Config{})
+	removeState()
+	if err != nil {
 		return err
 	}
 	defer p.store.Close()
@@ -222,6 +229,19 @@ func recordedCluster(opts playback.Options) (*playback.Cluster, error) {
 	return playback.New(recordings, opts)
 }
 
+// recordedState lays out the Kubernetes objects of the recorded cluster.
+func recordedState() (dir string, remove func(), err error) {
+	if dir, err = os.MkdirTemp("", "sextant-state-"); err != nil {
+		return "", nil, err
+	}
+	remove = func() { os.RemoveAll(dir) }
+	if err := os.CopyFS(dir, demo.State); err != nil {
+		remove()
+		return "", nil, err
+	}
+	return dir, remove, nil
+}
+
 func (cmd *demoCmd) welcome(cluster *playback.Cluster, peers []string, httpAddr string) string {
 	cfg := cmd.plant.clickhouseCfg
 	_, port, _ := net.SplitHostPort(httpAddr)
@@ -237,6 +257,6 @@ Three questions to ask in another terminal:
 	for _, q := range questions[:3] {
 		fmt.Fprintf(&text, "\n  # %s\n  %s sql %q\n", q.Question, os.Args[0], q.oneLine())
 	}
-	text.WriteString("\nCtrl-C ends it. These are counts of flows, not of connections: one connection shows as several flows.\n\n")
+	text.WriteString("\nsextant sql takes any ClickHouse SQL on the tables flows, connections and gaps. Ctrl-C ends the demo.\n\n")
 	return text.String()
 }

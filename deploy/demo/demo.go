@@ -12,3 +12,8 @@ var Nodes = []string{"node-1.jsonl.gz", "node-2.jsonl.gz"}
 //
 //go:embed node-*.jsonl.gz
 var Files embed.FS
+
+// State holds the Kubernetes objects of the cluster, as kubectl wrote them.
+//
+//go:embed state/*.yaml
+var State embed.FS
