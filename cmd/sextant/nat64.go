@@ -52,7 +52,7 @@ func (c verdictConfig) resolver() (resolver *net.Resolver, ok bool, err error) {
 		}
 		server = netip.AddrPortFrom(addr, 53)
 	}
-	return verdict.At(server), true, nil
+	return verdict.ResolverAt(server), true, nil
 }
 
 func (c verdictConfig) Validate() error {

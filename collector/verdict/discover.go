@@ -40,8 +40,7 @@ func Discover(ctx context.Context, resolver *net.Resolver) ([]netip.Prefix, erro
 
 // lookupError returns nil where the resolver said that there is no AAAA.
 func lookupError(err error, resolver *net.Resolver) error {
-	var dns *net.DNSError
-	if errors.As(err, &dns) {
+	if dns, ok := errors.AsType[*net.DNSError](err); ok {
 		if dns.IsNotFound {
 			return nil
 		}
@@ -54,8 +53,8 @@ func lookupError(err error, resolver *net.Resolver) error {
 	return fmt.Errorf("discover NAT64 prefixes: %w", err)
 }
 
-// At returns a resolver that asks one DNS server, over UDP, and over TCP where the answer is too long for it.
-func At(server netip.AddrPort) *net.Resolver {
+// ResolverAt returns a resolver that asks one DNS server, over UDP, and over TCP where the answer is too long for it.
+func ResolverAt(server netip.AddrPort) *net.Resolver {
 	return &net.Resolver{PreferGo: true, Dial: func(ctx context.Context, network, _ string) (net.Conn, error) {
 		var d net.Dialer
 		return d.DialContext(ctx, network, server.String())
