@@ -13,7 +13,7 @@ func TestFactsOf(t *testing.T) {
 	names := flow.NewInterner()
 	c := withPolicy(lab(bpf))
 	c.PodCIDRs = cidrs("10.201.0.0/16", "fd10:201::/32")
-	c.Pods = append(c.Pods, verdict.Pod{Name: "kube-proxy", Node: "node-1", IPs: addrs("172.31.250.1"), HostNetwork: true},
+	c.Pods = append(c.Pods, verdict.Pod{Name: "kube-proxy", Node: "node-1", IPs: addrs("172.31.250.1", "172.31.250.77"), HostNetwork: true},
 		pod("shop", "lost", "node-9", "10.201.9.9"))
 	c.Services = append(c.Services, verdict.Service{Namespace: "shop", Name: "on-node", Addresses: addrs("172.31.250.2", "203.0.113.5")})
 	facts := verdict.NewFacts(names, c)
@@ -33,6 +33,7 @@ func TestFactsOf(t *testing.T) {
 		{"10.96.0.200", "service", "", "backend/db-np"},
 		{gateway6, "egress_gateway", "", ""},
 		{"10.202.0.1", "unknown", "", ""},
+		{"172.31.250.77", "unknown", "", ""},      // of a pod on the host's network
 		{"::ffff:10.96.0.200", "unknown", "", ""}, // addresses of records are unmapped
 		{"", "unknown", "", ""},
 	} {

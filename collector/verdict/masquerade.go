@@ -61,7 +61,7 @@ func (s *sight) decider(f *Facts) *node {
 	if s.from.local {
 		return f.node(s.Record)
 	}
-	return s.from.spot.node
+	return s.from.at().node
 }
 
 // routable reports whether an IPv6 kind is one that somebody far away may have. The documentation prefix stands for such
@@ -74,14 +74,14 @@ func routable(kind flow.AddressKind) bool {
 	return false
 }
 
-// leavesNative reports whether a pod's connection to a pod on another node leaves its own without a tunnel, so that
-// masquerade has to spare it. Only the pod's own node sees that: where the packet arrives, its source tells.
+// leavesNative reports whether a pod's connection to a pod on another node leaves its own without a tunnel, and may be
+// masqueraded on the way. Only the pod's own node sees that: where the packet arrives, its source tells.
 func (s *sight) leavesNative(f *Facts) bool {
 	if f == nil || !s.from.local || s.to.local {
 		return false
 	}
 	n := f.node(s.Record)
-	return n != nil && n.settings.Tunnel == flow.No && s.to.spot.node != n
+	return n != nil && n.settings.Tunnel == flow.No && s.to.at().node != n && n.settings.masquerades(s.family, s.to.IP)
 }
 
 // isEgressIP reports whether one of the policies for a source has the egress IP. It may be a node's own address, too.

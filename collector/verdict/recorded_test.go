@@ -114,6 +114,7 @@ func lab(node1 verdict.Settings) *verdict.Cluster {
 	c.Pods = []verdict.Pod{
 		pod("shop", "client", "node-1", "10.201.1.137", "fd10:201:0:1::736a"), pod("shop", "cart", "node-1", "10.201.1.1", "fd10:201:0:1::5ab6"),
 		pod("shop", "locked", "node-1", "10.201.1.113", "fd10:201:0:1::8b57"), pod("backend", "db", "node-2", "10.201.2.158", "fd10:201:0:2::3f0b"),
+		pod("backend", "quiet", "node-2", "10.201.2.5", "fd10:201:0:2::5"),
 	}
 	c.Services = []verdict.Service{
 		{Namespace: "shop", Name: "cart", Addresses: addrs("fd10:96::100", "10.96.0.100"), External: flow.No, Selector: app("cart")},

@@ -24,6 +24,8 @@ var (
 	client     = who{"10.201.1.137", "fd10:201:0:1::736a", 128908, 1311, "client"}
 	db         = who{"10.201.2.158", "fd10:201:0:2::3f0b", 119525, 0, "db"}
 	stranger   = who{"10.9.9.9", "fd09::9", 119525, 0, "stranger"} // a pod of another cluster, say
+	unexposed  = who{"10.201.2.5", "fd10:201:0:2::5", 119525, 0, "quiet"}
+	localOnly  = who{"10.9.9.8", "fd09::8", 119525, 77, "new"} // on node-1, but the facts have not heard
 	gua        = who{"203.0.113.7", "2600::7", 71196, 3810, "cart"}
 	world      = who{"198.51.100.10", "2001:db8:ffff::10", 10, 0, ""}
 	world2     = who{"198.51.100.10", "2001:db8:ffff::10", 2, 0, ""}
@@ -299,7 +301,12 @@ func TestRules(t *testing.T) {
 		{"pod to pod, native, arriving", both, db, cart, []settings{nativeMode}, []change{at(flow.ToEndpoint)}, inside("in_cluster")},
 		{"pod to pod, native, spared", both, cart, db, []settings{nativeMode, func(s *verdict.Settings) {
 			s.NativeRoutingIPv4.List, s.NativeRoutingIPv6.List = cidrs("10.201.0.0/16"), cidrs("fd10:201::/32")
-		}}, nil, inside("native_routing")},
+		}}, nil, inside("in_cluster")},
+		{"pod to pod, native, off", both, cart, db, []settings{nativeMode, off}, nil, inside("in_cluster")},
+		{"pod to pod, native, spared not known", both, cart, db, []settings{nativeMode, spareUnknown}, nil, dunno("native_routing_unknown", "internal")},
+		{"pod to pod, native, nobody knows who began", both, cart, db, []settings{nativeMode}, []change{silent(flow.FromEndpoint)}, dunno("who_began_unknown", "internal")},
+		{"pod to pod, native, same node, says the endpoint", both, cart, localOnly, []settings{nativeMode}, nil, inside("in_cluster")},
+		{"pod to pod, native, same node, say the facts", both, cart, who{client.v4, client.v6, client.id, 0, "client"}, []settings{nativeMode}, nil, inside("in_cluster")},
 		{"pod to pod, native, not spared", both, cart, db, []settings{nativeMode}, nil, same("nat", "inferred", "masquerade_bpf", "internal", "")},
 		{"pod to pod, native, same node", both, cart, client, []settings{nativeMode}, nil, inside("in_cluster")},
 		{"pod to pod, hybrid", both, cart, db, []settings{hybrid}, nil, inside("in_cluster")},
@@ -325,6 +332,12 @@ func TestRules(t *testing.T) {
 		{"pod to node, off", both, cart, node2, []settings{off}, nil, inside("masquerade_off")},
 		{"pod to node, gateways are for the world", both, client, node2, []settings{gateways}, nil, same("nat", "inferred", "remote_node_tunnel", "internal", "")},
 		{"node to its pod", both, node1, cart, nil, []change{at(flow.ToEndpoint)}, inside("node_to_pod")},
+		{"node to its pod, answer", both, node1, cart, []settings{nativeMode}, []change{back(flow.ToStack)}, inside("node_to_pod")},
+		{"node to its pod, answer, behind a nodeport", both, node1, localOnly, nil, []change{back(flow.ToStack)}, inside("node_to_pod")},
+		{"node to a pod elsewhere, answer, native", both, node1, who{db.v4, db.v6, db.id, 0, "db"}, []settings{nativeMode}, []change{back(flow.FromOverlay)}, dunno("node_or_hidden_client", "unknown")},
+		{"other node to a pod behind no nodeport", both, router2, cart, []settings{nativeMode}, []change{at(flow.ToEndpoint)}, inside("node_to_pod")},
+		{"node to a pod it may masquerade to, answer", both, node1, unexposed, []settings{nativeMode}, []change{back(flow.FromOverlay)}, dunno("node_or_hidden_client", "unknown")},
+		{"node to a pod it masquerades nothing to, answer", both, node1, unexposed, []settings{nativeMode, off}, []change{back(flow.FromOverlay)}, inside("node_to_pod")},
 		{"node to its pod, kube-proxy, no service lets in", both, node1, cart, []settings{kubeProxy}, []change{at(flow.ToEndpoint)}, inside("node_to_pod")},
 		{"node to a pod behind a nodeport", both, node1, db, nil, []change{at(flow.ToOverlay)}, inside("node_to_pod")},
 		{"node to a pod behind a nodeport, kube-proxy", both, node1, db, []settings{kubeProxy}, []change{at(flow.ToOverlay)}, dunno("node_or_hidden_client", "unknown")},
@@ -334,6 +347,11 @@ func TestRules(t *testing.T) {
 		{"node to node", both, node1, node2, nil, []change{at(flow.ToNetwork)}, inside("node_to_node")},
 		{"node from node", both, node2, node1, nil, []change{at(flow.FromNetwork)}, dunno("node_or_masqueraded_pod", "internal")},
 		{"node answers node", both, node2, node1, nil, []change{back(flow.ToNetwork)}, dunno("node_or_masqueraded_pod", "internal")},
+		{"node is answered by node", both, node1, node2, nil, []change{back(flow.FromNetwork)}, dunno("node_or_masqueraded_pod", "internal")},
+		{"node is answered by node, masquerade is off", both, node1, node2, []settings{off}, []change{back(flow.FromNetwork)}, inside("node_to_node")},
+		{"node is answered by node, native", both, node1, node2, []settings{nativeMode}, []change{back(flow.FromNetwork)}, inside("node_to_node")},
+		{"node is answered by node, native, masquerades to nodes", both, node1, node2, []settings{nativeMode, toNodes}, []change{back(flow.FromNetwork)}, dunno("node_or_masqueraded_pod", "internal")},
+		{"node and node, nobody knows who began, one masquerades", both, node1, node2, []settings{off}, []change{silent(flow.ToNetwork)}, dunno("who_began_unknown", "internal")},
 		{"node and node, nobody knows who began", both, node1, node2, nil, []change{silent(flow.ToNetwork)}, dunno("who_began_unknown", "internal")},
 
 		// The world.

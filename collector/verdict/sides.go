@@ -105,7 +105,7 @@ func (s *Stage) side(r *flow.Record, e *end) flow.Side {
 	switch {
 	case isPod(id):
 		return flow.SidePod
-	case isWorld(id) && (e.spot.kind == PlaceService || !e.Service.IsZero()):
+	case isWorld(id) && (!e.Service.IsZero() || e.at().kind == PlaceService):
 		return flow.SideService // to the datapath a frontend is an address like any other
 	case id>>scopeOfShift == scopeCIDR && s.labels.side(e.labels) == flow.SideKubeAPIServer:
 		return flow.SideKubeAPIServer
@@ -119,7 +119,7 @@ func (s *Stage) side(r *flow.Record, e *end) flow.Side {
 			return side
 		}
 	}
-	return byPlace(r, e.spot)
+	return byPlace(r, e.at())
 }
 
 func byPlace(r *flow.Record, where *spot) flow.Side {

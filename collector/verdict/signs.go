@@ -50,7 +50,7 @@ const (
 	haveFacts
 	haveNodes    // the addresses of nodes are known
 	contradicted // facts and identity of an end do not agree
-	fromNodeIP   // the initiator's address is a node's
+	fromNodeIP   // the initiator is outside, but its address is a node's
 	toRouter     // the responder's address is that of a node's cilium_host
 	podAtNodeIP  // the initiator has the identity of a pod and the address of a node
 	replyFromVIP // the responder has the identity of a pod and the address of a node
@@ -59,11 +59,11 @@ const (
 	leftNode     // seen where iptables has masqueraded
 	toDNS
 
-	leaves       // a pod's connection out of the node, to what may need masquerade
-	nodeKnown    // it is known which node's settings decide
-	chained      // another CNI decides
-	masqYes      // masquerade of the family
-	masqNo       //
+	leaves    // a pod's connection out of the node, to what may need masquerade
+	nodeKnown // it is known which node's settings decide
+	chained   // another CNI decides
+	masqYes   // masquerade of the family
+	masqNo
 	byBPF        // it is done by BPF
 	byIptables   // it is done by iptables
 	gateway      // an egress policy fits
@@ -74,11 +74,11 @@ const (
 	spared       // the ip-masq-agent spares the responder
 	agentUnknown // whether there is an ip-masq-agent, or what it spares
 	remoteYes    // remote nodes are masqueraded to in any case
-	remoteNo     //
-	tunnelYes    //
-	tunnelNo     //
-	somePorts    // only some interfaces are masqueraded on
-	ulaOut       // a unique local address goes to a global one
+	remoteNo
+	tunnelYes
+	tunnelNo
+	somePorts // only some interfaces are masqueraded on
+	ulaOut    // a unique local address goes to a global one
 
 	never // set on no record: the rule is given by a later stage
 )
@@ -90,12 +90,22 @@ type end struct {
 	local    bool // its endpoint lives on the observing node
 	named    bool // it has a pod's name
 	labels   flow.Names
-	spot     *spot
+	facts    *Facts
+	spot     *spot // nil until somebody asks
 }
 
-func (f *Facts) end(e *flow.End) end {
-	ep := e.Endpoint.Get()
-	return end{End: e, identity: ep.Identity, local: ep.ID != 0, named: !ep.Pod.IsZero(), labels: ep.Labels, spot: f.at(e.IP)}
+func (e *end) read(of *flow.End, f *Facts) {
+	ep := of.Endpoint.Get()
+	e.End, e.identity, e.local, e.named, e.labels = of, ep.Identity, ep.ID != 0, !ep.Pod.IsZero(), ep.Labels
+	e.facts, e.spot = f, nil
+}
+
+// at returns what stands behind the address, never nil. Most ends are pods with a name, of which nobody asks.
+func (e *end) at() *spot {
+	if e.spot == nil {
+		e.spot = e.facts.at(e.IP)
+	}
+	return e.spot
 }
 
 // sight is a record as the rules see it.
@@ -123,14 +133,16 @@ func (s *sight) ask(yes, no signs, v flow.Tristate) {
 }
 
 // look finds the signs of a record, and fills in what they need on the way: kinds, noise, sides, direction.
-func (s *Stage) look(r *flow.Record, f *Facts, prefixes *Prefixes) sight {
+func (s *Stage) look(seen *sight, r *flow.Record, f *Facts, prefixes *Prefixes) {
 	r.Source.Kind = s.kinds.Of(r.Source.IP)
 	r.Destination.Kind = s.kinds.Of(r.Destination.IP)
 	r.Noise = noiseOf(r)
 
 	from, to, known := ends(r)
-	seen := sight{Record: r, from: f.end(from), to: f.end(to), family: r.Family}
-	if seen.family == flow.FamilyNone {
+	*seen = sight{Record: r, family: r.Family}
+	seen.from.read(from, f)
+	seen.to.read(to, f)
+	if seen.family != flow.FamilyIPv4 && seen.family != flow.FamilyIPv6 {
 		seen.family = familyOf(from.IP, to.IP)
 	}
 	seen.put(whoKnown, known)
@@ -138,13 +150,12 @@ func (s *Stage) look(r *flow.Record, f *Facts, prefixes *Prefixes) sight {
 	to.Side = s.side(r, &seen.to)
 
 	seen.packet()
-	s.prefix(&seen, prefixes)
+	s.prefix(seen, prefixes)
 	seen.translation(f)
 	seen.places(f)
 	if seen.signs&leaves != 0 {
 		seen.masquerade(f)
 	}
-	return seen
 }
 
 func familyOf(addrs ...netip.Addr) flow.Family {
@@ -214,28 +225,29 @@ var hostLocal = netip.MustParsePrefix("169.254.172.0/22")
 // the responder's, the destination first: through a NAT64 it is IPv6 that begins (RFC 6146 section 1.1).
 func (s *Stage) prefix(seen *sight, prefixes *Prefixes) {
 	known := seen.signs&whoKnown != 0
-	v4, prefix, ok := prefixes.Embedded(seen.to.IP)
-	name := seen.to.NameSource
-	if !ok && !known {
-		v4, prefix, ok = prefixes.Embedded(seen.from.IP)
-		name = seen.from.NameSource
-	}
-	if ok {
-		seen.nat64 = v4
-		seen.signs |= nat64Prefix
-		seen.put(nat64Private, prefix == wellKnown && s.kinds.Of(v4) != flow.KindPublic)
-		seen.put(nat64Named, name != flow.NameSourceNone)
-	} else if known {
-		_, _, ok := prefixes.Embedded(seen.from.IP)
-		seen.put(nat46Prefix, ok)
-	}
-
 	from, to := seen.from.Kind, seen.to.Kind
+	if !seen.to.IP.Is4() {
+		v4, prefix, ok := prefixes.Embedded(seen.to.IP)
+		name := seen.to.NameSource
+		if !ok && seen.from.area() != pods { // nobody gives pods such addresses
+			v4, prefix, ok = prefixes.Embedded(seen.from.IP)
+			name = seen.from.NameSource
+			seen.put(nat46Prefix, ok && known)
+			ok = ok && !known
+		}
+		if ok {
+			seen.nat64 = v4
+			seen.signs |= nat64Prefix
+			seen.put(nat64Private, prefix == wellKnown && s.kinds.Of(v4) != flow.KindPublic)
+			seen.put(nat64Named, name != flow.NameSourceNone)
+		}
+	}
 	seen.put(in6to4, from == flow.Kind6to4 || to == flow.Kind6to4) // whichever end lives behind it
 	seen.put(inTeredo, from == flow.KindTeredo || to == flow.KindTeredo)
 	seen.put(inISATAP, from == flow.KindISATAP || to == flow.KindISATAP)
 	seen.put(inCLAT, from == flow.KindCLAT || !known && to == flow.KindCLAT)
-	seen.put(inHostLocal, hostLocal.Contains(seen.from.IP) || !known && hostLocal.Contains(seen.to.IP))
+	seen.put(inHostLocal, from == flow.KindLinkLocal && hostLocal.Contains(seen.from.IP) ||
+		!known && to == flow.KindLinkLocal && hostLocal.Contains(seen.to.IP))
 }
 
 // translation finds what source_translated_ip means. On its way out a forward packet has its source before, and told
@@ -251,7 +263,7 @@ func (s *sight) translation(f *Facts) {
 	case flow.ToNetwork, flow.ToOverlay, flow.ToCrypto:
 		if !reply {
 			s.signs |= masqueraded
-			s.put(familyChanged, told.Is4() != s.Source.IP.Is4())
+			s.put(familyChanged, told.Is4() && s.Source.IP.Is6() || told.Is6() && s.Source.IP.Is4())
 			s.put(toEgressIP, f.at(told).kind == PlaceEgressGateway || f.isEgressIP(s.Source.IP, told))
 			return
 		}
@@ -279,11 +291,11 @@ func (s *sight) places(f *Facts) {
 
 	s.put(haveFacts, f != nil)
 	s.put(haveNodes, f != nil && f.hasNodes)
-	s.put(fromNodeIP, s.from.spot.ofNode())
-	s.put(toRouter, s.to.spot.kind == PlaceRouter)
+	s.put(fromNodeIP, from == outside && s.from.at().ofNode())
+	s.put(toRouter, to == hosts && s.to.at().kind == PlaceRouter)
 	s.put(podAtNodeIP, s.from.atNodeIP())
 	s.put(replyFromVIP, s.to.atNodeIP())
-	s.put(contradicted, s.from.contradicted() || s.to.contradicted() || to == outside && s.to.spot.ofHost())
+	s.put(contradicted, s.from.contradicted() || s.to.contradicted() || to == outside && s.to.at().ofHost())
 	s.put(leftNode, f.PostMasquerade(s.Record))
 	s.put(toDNS, s.to.Port == 53)
 
@@ -291,8 +303,8 @@ func (s *sight) places(f *Facts) {
 	hides := from == hosts && to == pods && s.mayHide(f)
 	s.put(mayHide, hides)
 	s.put(mayHidePod, from == hosts && to == hosts && s.mayHidePod(f))
-	if known && from == pods && s.from.masqueradable() {
-		s.put(leaves, to == outside || to == hosts && s.to.Side != flow.SideHost || to == pods && s.leavesNative(f))
+	if from == pods && s.from.masqueradable() {
+		s.put(leaves, known && (to == outside || to == hosts && s.to.Side != flow.SideHost) || to == pods && s.leavesNative(f))
 	}
 	s.Direction = direction(known, from, to)
 	if hides || !known && from == pods && to == hosts {
@@ -301,12 +313,12 @@ func (s *sight) places(f *Facts) {
 }
 
 // atNodeIP reports whether an end has the identity of a pod, but the address of a node: what the node sends for it.
-func (e *end) atNodeIP() bool { return isPod(e.identity) && !e.named && e.spot.ofNode() }
+func (e *end) atNodeIP() bool { return isPod(e.identity) && !e.named && e.at().ofNode() }
 
 // contradicted reports whether an end is of the world to the datapath, but a pod to the facts. An initiator at the address
 // of a node is none: the datapath gives the packets of hidden clients the identity of the world.
 func (e *end) contradicted() bool {
-	return e.Side == flow.SideWorld && (e.spot.kind == PlacePod || e.spot.kind == PlacePodCIDR)
+	return e.Side == flow.SideWorld && (e.at().kind == PlacePod || e.at().kind == PlacePodCIDR)
 }
 
 // masqueradable reports whether an end is what the settings mean by a pod. What Cilium does not manage, and the proxy of an
@@ -317,16 +329,18 @@ func (e *end) masqueradable() bool {
 
 // mayHide reports whether a node that begins a connection with a pod may stand for a client outside, whose connection to a
 // NodePort it forwards with its own address, or for a pod that it masquerades. The load-balancer in BPF leaves the packets
-// of clients the identity of the world, but only in a tunnel does the identity travel with the packet; kube-proxy gives
-// them the node's own. Of an answer, and of what is seen around the tunnel, the identity is merely that of the address.
+// of clients the identity of the world, but only in a tunnel does the identity travel with the packet, and hides nobody
+// from pods on its own node; kube-proxy gives clients the node's identity. Of an answer, and of what is seen around the
+// tunnel, the identity is merely that of the address.
 func (s *sight) mayHide(f *Facts) bool {
 	n := s.from.owner(s.Record, f)
-	told := s.signs&whoKnown != 0 && !s.answers() && s.TunnelProtocol == flow.TunnelNone
-	own := told && s.from.Side == flow.SideHost
+	plain := s.signs&whoKnown != 0 && s.TunnelProtocol == flow.TunnelNone
+	told := plain && !s.answers()
+	own := plain && s.from.Side == flow.SideHost && (told || s.to.local)
 	switch {
 	case n == nil, !own && n.settings.Tunnel != flow.Yes && n.settings.masquerades(s.family, s.to.IP):
 		return true
-	case s.to.spot.exposed == flow.No:
+	case s.to.at().exposed == flow.No:
 		return false
 	case n.settings.KubeProxyReplacement != flow.Yes:
 		return true
@@ -352,8 +366,8 @@ func (e *end) hidesPods(s *sight, f *Facts) bool {
 
 // owner returns the node whose address an end has, or the one that observed it.
 func (e *end) owner(r *flow.Record, f *Facts) *node {
-	if e.spot.node != nil {
-		return e.spot.node
+	if n := e.at().node; n != nil {
+		return n
 	}
 	return f.node(r)
 }

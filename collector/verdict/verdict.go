@@ -19,6 +19,7 @@ type Stage struct {
 	kinds    *Kinds
 	labels   reserved
 	names    []flow.Name // of rules, by index
+	masks    []mask      // of rules, by index
 	facts    atomic.Pointer[Facts]
 	prefixes atomic.Pointer[Prefixes]
 }
@@ -27,7 +28,9 @@ type Stage struct {
 func New(names *flow.Interner, prefixes Prefixes) *Stage {
 	s := &Stage{kinds: NewKinds(), labels: newReserved(names)}
 	for i := range rules {
-		s.names = append(s.names, names.Name(rules[i].name))
+		rule := &rules[i]
+		s.names = append(s.names, names.Name(rule.name))
+		s.masks = append(s.masks, mask{rule.when, rule.unless, rule.says.class != nil, rule.says.source != nil})
 	}
 	s.SetPrefixes(prefixes)
 	return s
@@ -48,11 +51,12 @@ func (s *Stage) Process(b *flow.Batch) {
 }
 
 func (s *Stage) judge(r *flow.Record, facts *Facts, prefixes *Prefixes) {
-	seen := s.look(r, facts, prefixes)
+	var seen sight
+	s.look(&seen, r, facts, prefixes)
 	r.EmbeddedIPv4 = seen.embedded()
 	seen.service(facts)
 
-	class, source := decide(seen.signs)
+	class, source := s.decide(seen.signs)
 	rule := &rules[class]
 	r.Class, r.ClassEvidence, r.ClassRule = rule.says.class[seen.family], rule.evidence, s.names[class]
 	if r.Class == flow.ClassUnknown {
@@ -66,18 +70,24 @@ func (s *Stage) judge(r *flow.Record, facts *Facts, prefixes *Prefixes) {
 	r.EgressIP, r.EgressIPEvidence = seen.egress(rule.egress)
 }
 
+// A mask is what a rule asks for, apart from its words: all rules are tried on every record.
+type mask struct {
+	when, unless  signs
+	class, source bool // whether it says something of it
+}
+
 // decide returns the first rules that say something of the class and of the source.
-func decide(shown signs) (class, source int) {
+func (s *Stage) decide(shown signs) (class, source int) {
 	class, source = -1, -1
-	for i := range rules {
-		rule := &rules[i]
-		if shown&rule.when != rule.when || shown&rule.unless != 0 {
+	for i := range s.masks {
+		m := &s.masks[i]
+		if shown&m.when != m.when || shown&m.unless != 0 {
 			continue
 		}
-		if class < 0 && rule.says.class != nil {
+		if class < 0 && m.class {
 			class = i
 		}
-		if source < 0 && rule.says.source != nil {
+		if source < 0 && m.source {
 			source = i
 		}
 		if class >= 0 && source >= 0 {
@@ -104,12 +114,12 @@ func (s *sight) service(f *Facts) {
 	r.ServiceNAT = s.signs&(serviceReply|replyFromVIP) != 0 || r.Verdict == flow.Translated ||
 		s.signs&toService != 0 && r.Verdict != flow.Dropped ||
 		s.signs&(fromOutside|toPod|fromNodeIP|whoKnown) == fromOutside|toPod|fromNodeIP|whoKnown
-	if !s.to.Service.IsZero() {
-		return
-	}
-	s.to.Service = s.to.spot.service
-	if s.signs&serviceReply != 0 {
+	switch {
+	case !s.to.Service.IsZero():
+	case s.signs&serviceReply != 0:
 		s.to.Service = f.at(r.SourceTranslatedIP).service
+	case s.signs&toService != 0:
+		s.to.Service = s.to.at().service
 	}
 }
 
