@@ -10,6 +10,7 @@ import (
 	"sync"
 
 	"sextant/collector/verdict"
+	"sextant/enrich/dns64"
 )
 
 type verdictConfig struct {
@@ -52,7 +53,7 @@ func (c verdictConfig) resolver() (resolver *net.Resolver, ok bool, err error) {
 		}
 		server = netip.AddrPortFrom(addr, 53)
 	}
-	return verdict.ResolverAt(server), true, nil
+	return dns64.ResolverAt(server), true, nil
 }
 
 func (c verdictConfig) Validate() error {
@@ -123,8 +124,8 @@ func (p *plant) discover(a *app) error {
 	if err != nil || !ask {
 		return err
 	}
-	cfg := verdict.DefaultDiscoverer()
+	cfg := dns64.DefaultDiscoverer()
 	cfg.Resolver, cfg.Logger, cfg.OnChange = resolver, a.logger, p.nat64.discover
-	go func() { _ = verdict.NewDiscoverer(cfg).Run(a.ctx) }() // ends with ctx, and says nothing
+	go func() { _ = dns64.NewDiscoverer(cfg).Run(a.ctx) }() // ends with ctx, and says nothing
 	return nil
 }

@@ -57,6 +57,12 @@ var table = []row{
 		"a Hubble that plays recordings speaks Hubble's API and nothing else",
 	},
 	{
+		"collector/track",
+		[]string{"collector/flow", "collector/verdict"},
+		nil,
+		"connections and names are made of rows and their verdicts, whoever gave these",
+	},
+	{
 		"collector/verdict",
 		[]string{"collector/flow"},
 		[]string{"github.com/gaissmai/bart"},
@@ -67,6 +73,12 @@ var table = []row{
 		nil,
 		nil,
 		"it only embeds the recorded cluster",
+	},
+	{
+		"enrich/dns64",
+		[]string{"collector/verdict"},
+		nil,
+		"what a resolver says becomes prefixes; who uses them is not known here",
 	},
 	{
 		"enrich/kube",
@@ -128,7 +140,7 @@ var bans = []ban{
 	{"log", nil, "log/slog, with a logger that was passed in"},
 	{"os", []string{"cmd/sextant", "collector/hubble/...", "enrich/kube", "sinks/..."}, "stages are pure: what they need is handed to them"},
 	{"os/exec", []string{"sinks/clickhouse/embedded"}, "only the engine is a process of its own"},
-	{"net", []string{"cmd/sextant", "collector/hubble/...", "sinks/..."}, "stages do no I/O; addresses are net/netip's"},
+	{"net", []string{"cmd/sextant", "collector/hubble/...", "enrich/dns64", "sinks/..."}, "stages do no I/O; addresses are net/netip's"},
 	{"net/http/...", []string{"cmd/sextant", "sinks/clickhouse/embedded"}, "only the command serves HTTP, and only the engine is asked over it"},
 	{"github.com/cilium/cilium/...", []string{"collector/hubble/..."}, "one place knows Hubble's messages, so that a faster decoder can take over there"},
 	{"google.golang.org/grpc/...", []string{"collector/hubble/..."}, "one place knows gRPC"},

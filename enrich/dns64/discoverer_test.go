@@ -1,4 +1,4 @@
-package verdict_test
+package dns64_test
 
 import (
 	"bytes"
@@ -14,14 +14,14 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/net/dns/dnsmessage"
 
-	"sextant/collector/verdict"
+	"sextant/enrich/dns64"
 )
 
 // TestDiscoverer follows a resolver through a day: it fails at first, is a DNS64, is down for a while, has another prefix,
 // and is none any more.
 func TestDiscoverer(t *testing.T) {
 	// The first lookup of a process makes what all resolvers share, which must not belong to the bubble.
-	if _, err := verdict.Discover(t.Context(), verdict.ResolverAt((&zone{}).serve(t, "127.0.0.1"))); err != nil {
+	if _, err := dns64.Discover(t.Context(), dns64.ResolverAt((&zone{}).serve(t, "127.0.0.1"))); err != nil {
 		t.Fatal(err)
 	}
 	synctest.Test(t, func(t *testing.T) {
@@ -33,7 +33,7 @@ func TestDiscoverer(t *testing.T) {
 		}}
 		var log bytes.Buffer
 		var told []string
-		cfg := verdict.DefaultDiscoverer()
+		cfg := dns64.DefaultDiscoverer()
 		cfg.Resolver = pipe
 		cfg.Logger = slog.New(slog.NewTextHandler(&log, nil))
 		cfg.OnChange = func(prefixes []netip.Prefix) { told = append(told, strings.Join(texts(prefixes), " ")) }
@@ -43,7 +43,7 @@ func TestDiscoverer(t *testing.T) {
 
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan error)
-		go func() { done <- verdict.NewDiscoverer(cfg).Run(ctx) }()
+		go func() { done <- dns64.NewDiscoverer(cfg).Run(ctx) }()
 		step := func(d time.Duration, change func(*zone), want ...string) {
 			t.Helper()
 			z.set(change)
@@ -89,13 +89,13 @@ func TestDiscoverer(t *testing.T) {
 func TestDiscovererFirstAnswer(t *testing.T) {
 	t.Parallel()
 	told := make(chan []netip.Prefix, 1)
-	cfg := verdict.DefaultDiscoverer()
-	cfg.Resolver = verdict.ResolverAt((&zone{}).serve(t, "127.0.0.1"))
+	cfg := dns64.DefaultDiscoverer()
+	cfg.Resolver = dns64.ResolverAt((&zone{}).serve(t, "127.0.0.1"))
 	cfg.Logger = slog.New(slog.DiscardHandler)
 	cfg.OnChange = func(prefixes []netip.Prefix) { told <- prefixes }
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error)
-	go func() { done <- verdict.NewDiscoverer(cfg).Run(ctx) }()
+	go func() { done <- dns64.NewDiscoverer(cfg).Run(ctx) }()
 	if got := <-told; len(got) != 0 {
 		t.Errorf("got %v", got)
 	}
@@ -112,7 +112,7 @@ func TestDiscovererConfig(t *testing.T) {
 		0: "interval: must be from 1m0s to 24h0m0s, is 0s", 25 * time.Hour: "interval: must be from 1m0s to 24h0m0s, is 25h0m0s",
 	} {
 		got := ""
-		if err := (verdict.DiscovererConfig{Interval: interval}).Validate(); err != nil {
+		if err := (dns64.DiscovererConfig{Interval: interval}).Validate(); err != nil {
 			got = err.Error()
 		}
 		if got != want {

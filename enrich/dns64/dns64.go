@@ -1,4 +1,8 @@
-package verdict
+// Package dns64 asks resolvers which NAT64 prefixes they put into their answers (RFC 7050), once or again and again.
+//
+// It is the only part of the collector that speaks DNS itself. It refuses to judge what it is told: prefixes are judged by
+// collector/verdict, whose Pref64 finds them in an address.
+package dns64
 
 import (
 	"context"
@@ -7,6 +11,8 @@ import (
 	"net"
 	"net/netip"
 	"slices"
+
+	"sextant/collector/verdict"
 )
 
 // wellKnownName has A records, 192.0.0.170 and 192.0.0.171, and never a AAAA of its own: whoever gets one got it from a
@@ -26,7 +32,7 @@ func Discover(ctx context.Context, resolver *net.Resolver) ([]netip.Prefix, erro
 	}
 	var prefixes []netip.Prefix
 	for _, a := range answers {
-		if prefix, ok := Pref64(a.WithZone("")); ok && !slices.Contains(prefixes, prefix) {
+		if prefix, ok := verdict.Pref64(a.WithZone("")); ok && !slices.Contains(prefixes, prefix) {
 			prefixes = append(prefixes, prefix)
 		}
 	}
@@ -60,37 +66,3 @@ func ResolverAt(server netip.AddrPort) *net.Resolver {
 		return d.DialContext(ctx, network, server.String())
 	}}
 }
-
-// Pref64 returns the NAT64 prefix of an IPv6 address that a DNS64 gave for ipv4only.arpa: what stands before 192.0.0.170 or
-// 192.0.0.171 at one of the six places of RFC 6052 section 2.2. An address can hold them at two places, when the prefix
-// itself has such bits; then the place with nothing but zeros behind it is the right one, as a DNS64 sets no suffix. It is
-// not ok where neither decides, and for prefixes that cannot be routed.
-func Pref64(a netip.Addr) (prefix netip.Prefix, ok bool) {
-	if !a.Is6() || a.Is4In6() || !a.IsGlobalUnicast() {
-		return netip.Prefix{}, false
-	}
-	places := 0
-	for _, bits := range []int{96, 64, 56, 48, 40, 32} {
-		candidate := netip.PrefixFrom(a, bits).Masked()
-		v4 := decode(a, candidate)
-		if v4 != pref64First && v4 != pref64Second || checkPrefix(candidate) != nil || ipv4Compatible.Contains(candidate.Addr()) {
-			continue
-		}
-		if whole, err := Encode(candidate, v4); err == nil && whole == a {
-			return candidate, true
-		}
-		prefix = candidate
-		places++
-	}
-	if places != 1 {
-		return netip.Prefix{}, false
-	}
-	return prefix, true
-}
-
-var (
-	pref64First  = netip.AddrFrom4([4]byte{192, 0, 0, 170})
-	pref64Second = netip.AddrFrom4([4]byte{192, 0, 0, 171})
-
-	ipv4Compatible = netip.MustParsePrefix("::/16") // IPv4-compatible, IPv4-mapped, IPv4-translated: no NAT64 has such
-)

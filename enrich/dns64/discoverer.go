@@ -1,4 +1,4 @@
-package verdict
+package dns64
 
 import (
 	"context"
