@@ -47,6 +47,7 @@ golden: ## write the golden files anew; then read the difference
 docs: build ## write the generated reference pages
 	bin/sextant docs settings > deploy/SETTINGS.md
 	bin/sextant docs flows > deploy/FLOWS.md
+	bin/sextant docs connections > deploy/CONNECTIONS.md
 	bin/sextant docs gaps > deploy/GAPS.md
 
 engine: ## fetch the ClickHouse engine into .cache/engine, once

@@ -11,7 +11,7 @@ import (
 )
 
 type docsCmd struct {
-	Page string `arg:"" enum:"settings,flows,gaps" help:"Page to print: settings, flows or gaps."`
+	Page string `arg:"" enum:"settings,flows,connections,gaps" help:"Page to print: settings, flows, connections or gaps."`
 }
 
 // Run prints a page as Markdown.
@@ -21,6 +21,8 @@ func (cmd *docsCmd) Run(a *app, k *kong.Kong) error {
 		return settingsPage(a.stdout, k.Model)
 	case "flows":
 		return fieldsPage(a.stdout, flow.Fields)
+	case "connections":
+		return fieldsPage(a.stdout, flow.ConnectionFields)
 	default:
 		return fieldsPage(a.stdout, flow.GapFields)
 	}

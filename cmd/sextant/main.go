@@ -31,7 +31,7 @@ type cli struct {
 	Demo    demoCmd    `cmd:"" help:"Run the whole of Sextant on this machine, on a recorded cluster."`
 	SQL     sqlCmd     `cmd:"" name:"sql" help:"Ask ClickHouse."`
 	Explain explainCmd `cmd:"" help:"Say what an address or a flow is, how that is known, and what would make it certain."`
-	Docs    docsCmd    `cmd:"" help:"Print a reference page: settings, fields or metrics."`
+	Docs    docsCmd    `cmd:"" help:"Print a reference page: settings, flows, connections or gaps."`
 }
 
 type logSettings struct {
