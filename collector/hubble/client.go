@@ -18,6 +18,12 @@ import (
 
 // Client is the live source: it follows one server, or all nodes that the Peer service names, until it is stopped.
 // Servers that go away are waited for; what was missed meanwhile is told as gaps.
+//
+// A gap is told when it is certain. What cannot be seen is not told: a ring that overruns silently where flows cannot be
+// counted (see account); a ring that wrapped while Relay, not we, had lost a node, or on a server that tells no numbers
+// or not its oldest flow; an agent behind Relay whose ring is empty when Relay asks it, which stays silent until its ring
+// has filled once; what the datapath itself leaves out (aggregation, rate limits). And a node that cannot be reached is
+// told as a gap after a minute, while its flows may yet come from its ring.
 type Client struct {
 	common
 	pool *flow.Pool

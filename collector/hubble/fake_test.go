@@ -49,7 +49,9 @@ type fake struct {
 	status   *observerpb.ServerStatusResponse // what to answer in place of the ring's numbers
 	mute     bool                             // ServerStatus is unimplemented
 	nodes    []*observerpb.Node               // of a relay
+	noNodes  bool                             // GetNodes is unimplemented
 	unsaid   int                              // flows counted as seen that no stream gets
+	hidden   func(uuid string) bool           // flows that a filter of the request keeps back
 	began    time.Time
 	peers    []*peerpb.ChangeNotification
 	peersCut chan struct{}
@@ -238,6 +240,10 @@ func (f *fake) GetFlows(req *observerpb.GetFlowsRequest, stream grpc.ServerStrea
 			if failAt > 0 && sent == failAt {
 				return f.brokenBy
 			}
+			if req.GetFollow() && f.hidden != nil && f.hidden(m.GetFlow().GetUuid()) {
+				next++
+				continue
+			}
 			if since := req.GetSince(); since != nil && m.GetFlow() != nil && m.GetTime().AsTime().Before(since.AsTime()) {
 				next++ // as an agent does, however late it comes
 				continue
@@ -306,7 +312,7 @@ func (f *fake) ServerStatus(context.Context, *observerpb.ServerStatusRequest) (*
 func (f *fake) GetNodes(context.Context, *observerpb.GetNodesRequest) (*observerpb.GetNodesResponse, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.nodes == nil {
+	if f.nodes == nil || f.noNodes {
 		return nil, status.Error(codes.Unimplemented, "GetNodes not implemented")
 	}
 	resp := &observerpb.GetNodesResponse{}

@@ -69,7 +69,7 @@ func TestRelayNow(t *testing.T) {
 	}
 	r.waitReady()
 	server.cut(nil)
-	if again := server.request(1); again.GetSince().AsTime().After(began) {
+	if again := server.request(1); again.GetSince() == nil || again.GetSince().AsTime().After(began) {
 		t.Errorf("asked again for %v", again)
 	}
 }
@@ -113,10 +113,36 @@ func TestRelayNodeUnavailable(t *testing.T) {
 // Relay holds errors back for a while. One about a node that is back already is none.
 func TestRelayLateError(t *testing.T) {
 	t.Parallel()
-	server, r := behindRelay(t, time.Minute)
+	server, r := behindRelay(t, slice)
+	server.locked(func() { server.noNodes = true }) // which would say that the node is connected
 	late := nodeStatus(relaypb.NodeState_NODE_ERROR, "EOF", "lab/node-2")
 	late.Time = timestamppb.New(time.Now().Add(-10 * time.Second))
 	server.send(late)
+	r.polls(2)
+	r.noGaps()
+}
+
+// An outage ends with the node's next flow.
+func TestRelayFlowEndsOutage(t *testing.T) {
+	t.Parallel()
+	server, r := behindRelay(t, slice)
+	server.locked(func() { server.noNodes = true })
+	time.Sleep(5 * time.Millisecond)
+	server.send(nodeStatus(relaypb.NodeState_NODE_ERROR, "EOF", "lab/node-2"))
+	wait(t, "a slice", func() bool { return len(r.allGaps()) > 0 })
+	server.send(of(server, "lab/node-2", 2, time.Now()))
+	r.waitFlows(ids(0, 3))
+	n := len(r.allGaps())
+	r.polls(5)
+	r.waitGaps(n)
+}
+
+// A quiet node is no outage when Relay is connected to it again.
+func TestRelayConnectedEndsOutage(t *testing.T) {
+	t.Parallel()
+	server, r := behindRelay(t, slice)
+	time.Sleep(5 * time.Millisecond)
+	server.send(nodeStatus(relaypb.NodeState_NODE_ERROR, "EOF", "lab/node-2"))
 	r.polls(3)
 	r.noGaps()
 }
@@ -151,6 +177,22 @@ func TestRelayAgentRestart(t *testing.T) {
 	r.waitFlows(ids(0, 3))
 	r.polls(5)
 	r.waitGaps(1)
+}
+
+// Where flows of the new agent came before its numbers, the gap begins with what was known before.
+func TestRelayAgentRestartFlowsFirst(t *testing.T) {
+	t.Parallel()
+	server, r := behindRelay(t, time.Minute)
+	r.polls(2)
+	server.locked(func() {
+		server.nodes = []*observerpb.Node{relayNode("lab/node-1", time.Hour, 100, 50), relayNode("lab/node-2", time.Second, 3, 50)}
+		server.ring = append(server.ring, of(server, "lab/node-2", 2, time.Now()))
+		server.written++
+	})
+	r.waitFlows(ids(0, 3))
+	if g := r.waitGaps(1)[0]; g.Cause != flow.GapAgentRestart || !g.From.Equal(r.flows[1].Time) {
+		t.Errorf("gap %s", gapTexts([]flow.Gap{g}))
+	}
 }
 
 // A ring that wrapped while Relay was away is told for its node alone.

@@ -237,6 +237,47 @@ func TestRingWrapped(t *testing.T) {
 	}
 }
 
+// Where a filter lets little through, the newest flow that came is soon gone from the ring. That proves nothing while
+// the ring reaches back to where the stream ended.
+func TestFilteredRingHeld(t *testing.T) {
+	t.Parallel()
+	server := newFake(t, "lab/node-1").serve("[::1]:0", nil)
+	server.size = 100
+	server.hidden = func(uuid string) bool { return uuid >= id(1000) }
+	server.send(server.flow(0))
+	r := start(t, server.addr, nil)
+	r.waitFlows(ids(0, 1))
+	server.send(server.flows(1000, 1200)...) // flow 0 is overwritten
+	r.polls(2)
+	server.stop()
+	r.waitTrouble()
+	server.locked(func() { server.unsaid = 1000 }) // as if many more had come since the last poll
+	server.send(server.flows(1, 3)...)
+	server.again()
+	r.waitFlows(ids(0, 3))
+	r.noGaps()
+}
+
+// A flow that came before proves that the ring held all, whatever numbers and clocks say.
+func TestRepetitionProves(t *testing.T) {
+	t.Parallel()
+	server := newFake(t, "lab/node-1").serve("[::1]:0", nil)
+	server.size = 10
+	server.send(server.flows(0, 10)...)
+	r := start(t, server.addr, func(c *hubble.Config) { c.Last = 10 })
+	r.waitFlows(ids(0, 10))
+	r.polls(2)
+	server.stop()
+	r.waitTrouble()
+	time.Sleep(5 * time.Millisecond)
+	server.locked(func() { server.unsaid = 1000 })
+	server.send(server.flow(9)) // the same, with another time
+	server.send(server.flows(10, 19)...)
+	server.again()
+	r.waitFlows(ids(0, 19))
+	r.noGaps()
+}
+
 // While a server cannot be reached, that is told in slices; when its ring held everything, the rest is no gap.
 func TestUnreachable(t *testing.T) {
 	t.Parallel()
@@ -245,6 +286,8 @@ func TestUnreachable(t *testing.T) {
 	r := startSlicing(t, server.addr, slice, func(c *hubble.Config) { c.Last = 10 })
 	r.waitFlows(ids(0, 10))
 	r.waitReady()
+	r.polls(2)
+	stopped := time.Now()
 	server.stop()
 	wait(t, "two slices", func() bool { return len(r.allGaps()) >= 2 })
 	server.send(server.flows(10, 20)...)
@@ -252,6 +295,9 @@ func TestUnreachable(t *testing.T) {
 	r.waitFlows(ids(0, 20))
 	r.polls(2)
 	gaps := r.allGaps()
+	if gaps[0].From.Before(stopped) {
+		t.Errorf("missed from %s on, though followed until %s", gaps[0].From, stopped)
+	}
 	for i, g := range gaps {
 		if g.Cause != flow.GapNodeUnavailable || g.Node.String() != "node-1" || g.Count.Known {
 			t.Errorf("gap %s", gapTexts(gaps[i:i+1]))

@@ -3,8 +3,6 @@ package hubble
 import (
 	"context"
 	"errors"
-	"maps"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -95,7 +93,7 @@ func (s *session) hello(ctx context.Context) error {
 	s.relay.Store(st.relay)
 	s.version, s.nodes = st.version, st.count
 	var oldest map[NodeName]time.Time
-	if s.resumes() {
+	if s.resumes() && st.mayHaveWrapped() {
 		oldest = s.oldest(ctx)
 	}
 	s.mu.Lock()
@@ -244,162 +242,8 @@ func (s *session) receive(cs grpc.ClientStream) error {
 	}
 }
 
-// takeLocked takes one message.
-func (s *session) takeLocked(raw []byte) error {
-	now := time.Now()
-	s.sign = now
-	if !s.open {
-		s.open = true
-		close(s.first)
-		if err := s.followedLocked(s.nodes); err != nil {
-			return err
-		}
-	}
-	s.record = flow.Record{}
-	ev, err := s.decoder.Decode(raw, &s.record)
-	if err != nil {
-		s.account.arrived++ // it was a flow for all we know
-		s.metrics.undecodable.Inc()
-		s.undecodable.Do(func() { s.logger.Warn("undecodable message from Hubble; further ones are only counted", "err", err) })
-		return nil
-	}
-	switch ev.Kind {
-	case KindFlow:
-		s.metrics.flowMessages.Inc()
-		return s.flowLocked(raw, &ev, now)
-	case KindLost:
-		s.metrics.lostMessages.Inc()
-		return s.lostLocked(&ev, now)
-	case KindStatus:
-		s.metrics.statusMessages.Inc()
-		return s.nodeStatusLocked(&ev)
-	}
-	s.metrics.otherMessages.Inc()
-	return nil
-}
-
-func (s *session) flowLocked(raw []byte, ev *Event, now time.Time) error {
-	rec := &s.record
-	s.account.arrived++
-	name := NodeName{ev.Node, ev.Cluster}
-	if a := s.agentLocked(name, s.relay.Load()); a != nil {
-		a.hear(ev.Time, now)
-		again := a.seen.add(identity(s.seed, rec.UUID, raw))
-		if g, ok := a.decide(again, ev.Time); ok {
-			g.Detail = s.names.Name("the ring of the node's agent no longer held the flows at which the stream had stopped")
-			if err := s.gapLocked(g); err != nil {
-				return err
-			}
-		}
-		if again {
-			s.metrics.duplicates.Inc()
-			return nil
-		}
-		a.came(ev.Time)
-	}
-	if s.relay.Load() {
-		s.outages.end(name, now) // untold: Relay had the node send again what it still held
-	}
-	s.metrics.flaws.Add(float64(ev.Flaws))
-	if s.cfg.HubbleTraffic == exclude && own(rec) {
-		s.metrics.own.Inc()
-		return nil
-	}
-	*s.batch.next() = *rec
-	if err := s.batch.keep(); err != nil {
-		return &stopError{err}
-	}
-	s.metrics.flows.Inc()
-	return nil
-}
-
-// own says whether a flow is of Hubble's own traffic.
-func own(r *flow.Record) bool {
-	return r.Protocol == flow.TCP && (slices.Contains(ownPorts, r.Source.Port) || slices.Contains(ownPorts, r.Destination.Port))
-}
-
-// lostLocked takes Hubble's word that events were lost. Of its ring's losses those are not told again that we found
-// first, nor the one that never was.
-func (s *session) lostLocked(ev *Event, now time.Time) error {
-	name := NodeName{ev.Node, ev.Cluster}
-	if name == (NodeName{}) && !s.relay.Load() {
-		name = s.whomLocked()
-		ev.Node, ev.Cluster = name.Node, name.Cluster
-	}
-	a := s.agentLocked(name, s.relay.Load())
-	if a != nil {
-		a.hear(ev.Time, now)
-	}
-	if ev.Lost.Cause == flow.GapLostRing {
-		began := now
-		if !ev.Lost.First.IsZero() && !ev.Time.IsZero() {
-			began = now.Add(-ev.Time.Sub(ev.Lost.First))
-		}
-		news := s.account.hubble(ev.Lost.Count)
-		if a != nil {
-			news -= min(news, a.ghost(ev.Lost.Count, began))
-		}
-		if news == 0 && ev.Lost.Count > 0 {
-			return nil
-		}
-		ev.Lost.Count = news
-	}
-	return s.gapLocked(lostGap(s.names, ev))
-}
-
-// nodeStatusLocked takes Relay's word about nodes. A node that fails is asked again by Relay once it is back, with our
-// own request, so its flows come late or, after a restart, which the poller finds, not at all. That a node's ring wrapped
-// before Relay had it back cannot be seen, but such an outage that lasts is told as one.
-func (s *session) nodeStatusLocked(ev *Event) error {
-	s.relay.Store(true)
-	for _, name := range ev.Status.Nodes {
-		a := s.agentLocked(name, true)
-		switch ev.Status.State {
-		case NodeConnected:
-			s.outages.end(name, ev.Time)
-		case NodeUnavailable, NodeError:
-			if a != nil && !a.last.After(ev.Time) { // else it is back already: Relay holds errors for 10 s
-				s.outages.begin(name, ev.Time, flow.GapNodeUnavailable, "Relay says: "+statusText(ev)+"; flows its ring still holds when it is back come late")
-			}
-			if a != nil {
-				a.ghostUntil = time.Now().Add(time.Minute)
-			}
-		case NodeGone:
-			g, _ := s.outages.end(name, ev.Time)
-			if g.From.IsZero() {
-				continue // it was followed until it left
-			}
-			g.Cause = flow.GapNodeGone
-			if err := s.gapLocked(g); err != nil {
-				return err
-			}
-		}
-	}
-	if ev.Status.State == NodeError && s.from.since.IsZero() {
-		return errRejoin
-	}
-	return nil
-}
-
-func statusText(ev *Event) string {
-	if ev.Status.Message != "" {
-		return ev.Status.Message
-	}
-	if ev.Status.State == NodeUnavailable {
-		return "no connection to the node"
-	}
-	return "the node failed"
-}
-
-func (s *session) gapLocked(g flow.Gap) error {
-	if err := s.batch.gap(g); err != nil {
-		return &stopError{err}
-	}
-	return nil
-}
-
-// oldest returns the time of the oldest event in each node's ring. Servers that do not say, and nodes without events,
-// are left out.
+// oldest returns the time of the oldest event in each node's ring. Servers that do not say are left out. It must not be
+// asked of an agent whose ring is empty: that counts losses until it is no longer asked (container.Ring.read).
 func (s *session) oldest(ctx context.Context) map[NodeName]time.Time {
 	ctx, cancel := context.WithTimeout(ctx, statusTimeout)
 	defer cancel()
@@ -419,11 +263,12 @@ func (s *session) oldest(ctx context.Context) map[NodeName]time.Time {
 			times[name] = t
 		}
 	}
-	if len(times) == 1 && !s.relay.Load() { // whatever its name
-		t := slices.Collect(maps.Values(times))[0]
+	if !s.relay.Load() { // one agent, whatever it is called there
 		s.mu.Lock()
-		times[s.loneLocked().name] = t
-		s.mu.Unlock()
+		defer s.mu.Unlock()
+		for _, t := range times {
+			return map[NodeName]time.Time{s.loneLocked().name: t}
+		}
 	}
 	return times
 }

@@ -30,7 +30,22 @@ type serverStatus struct {
 
 type nodeStatus struct {
 	numbers
-	connected bool
+	connected, unavailable bool // both false where Relay cannot tell
+}
+
+// mayHaveWrapped says whether any ring is full, and none empty.
+func (st serverStatus) mayHaveWrapped() bool {
+	if !st.relay {
+		return st.lone.valid && st.lone.numFlows >= st.lone.maxFlows && st.lone.maxFlows > 0
+	}
+	full := false
+	for _, n := range st.nodes {
+		if n.connected && n.numFlows == 0 {
+			return false
+		}
+		full = full || n.connected && n.numFlows >= n.maxFlows
+	}
+	return full
 }
 
 // status asks the server. One that does not know or does not answer in time is followed all the same, without numbers.
@@ -71,7 +86,7 @@ func (s *session) status(ctx context.Context) (serverStatus, error) {
 		st.nodes[splitNode(s.names, n.GetName())] = nodeStatus{numbers{
 			valid: up && n.GetUptimeNs() > 0, uptime: time.Duration(n.GetUptimeNs()), at: time.Now(),
 			seenFlows: n.GetSeenFlows(), maxFlows: n.GetMaxFlows(), numFlows: n.GetNumFlows(),
-		}, up}
+		}, up, n.GetState() == relaypb.NodeState_NODE_UNAVAILABLE}
 	}
 	return st, nil
 }
@@ -86,9 +101,10 @@ func (s *session) applyLocked(st serverStatus, also func(*agent, numbers)) error
 		if a == nil {
 			continue
 		}
-		if n.connected {
+		switch {
+		case n.connected:
 			s.outages.end(name, time.Now())
-		} else if a.heard.IsZero() || time.Since(a.heard) > s.times.relayPoll {
+		case n.unavailable && time.Since(a.heard) > s.times.relayPoll:
 			s.outages.begin(name, time.Now().UTC(), flow.GapNodeUnavailable, "Relay has no connection to the node; flows its ring still holds when it is back come late")
 		}
 		if err := s.applyOneLocked(a, n.numbers, also); err != nil {
@@ -111,7 +127,6 @@ func (s *session) applyOneLocked(a *agent, n numbers, also func(*agent, numbers)
 		g := a.restart(n)
 		g.Detail = s.names.Name(fmt.Sprintf("the node's agent started anew %s ago; what its ring held is gone", n.uptime.Round(time.Second)))
 		a.suspect = time.Time{}
-		s.outages.end(a.name, n.at)
 		if err := s.gapLocked(g); err != nil {
 			return err
 		}

@@ -1,6 +1,7 @@
 package hubble_test
 
 import (
+	"log/slog"
 	"net"
 	"os"
 	"path/filepath"
@@ -8,15 +9,13 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
 	"sextant/collector/flow"
 	"sextant/collector/hubble"
-
-	"github.com/prometheus/client_golang/prometheus"
-	"log/slog"
 )
 
 // Whatever is wrong on the way to a server gives one sentence that names it, its address and the way out.
