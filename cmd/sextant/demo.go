@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"os"
 	"path/filepath"
@@ -48,6 +49,10 @@ const onceDeadline = 55 * time.Second
 // Run plays the recorded cluster to the same collector that `sextant run` is.
 func (cmd *demoCmd) Run(a *app) error {
 	cmd.settings.apply()
+	if onTerminal(a) && !cmd.Once && a.log.Level == slog.LevelInfo { // the line of progress says enough
+		a.log.Level = slog.LevelWarn
+		a.logger = newLogger(a.log, a.stderr)
+	}
 	ctx, cancel := context.WithCancel(a.ctx)
 	defer cancel()
 	began := time.Now()

@@ -45,6 +45,7 @@ type app struct {
 	stdin          io.Reader
 	stdout, stderr io.Writer
 	logger         *slog.Logger
+	log            logSettings
 }
 
 func main() {
@@ -72,7 +73,7 @@ func run(args []string) int {
 	if err != nil {
 		return fail(2, err)
 	}
-	a := &app{ctx: ctx, stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr, logger: newLogger(c.Log, os.Stderr)}
+	a := &app{ctx: ctx, stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr, logger: newLogger(c.Log, os.Stderr), log: c.Log}
 	if err := cmd.Run(a); err != nil {
 		return fail(1, err)
 	}

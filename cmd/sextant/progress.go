@@ -23,8 +23,12 @@ type progress struct {
 const logEvery = 30 * time.Second
 
 func newProgress(a *app, p *plant) *progress {
+	return &progress{app: a, plant: p, terminal: onTerminal(a), began: time.Now(), logged: time.Now()}
+}
+
+func onTerminal(a *app) bool {
 	f, ok := a.stdout.(*os.File)
-	return &progress{app: a, plant: p, terminal: ok && term.IsTerminal(int(f.Fd())), began: time.Now(), logged: time.Now()}
+	return ok && term.IsTerminal(int(f.Fd()))
 }
 
 // show is called once a second.
