@@ -1,27 +1,27 @@
 package track
 
 import (
-	"net/netip"
 	"sync"
 	"time"
 
 	"sextant/collector/flow"
 )
 
-// attempt is a connection as its fallbacks see it. It belongs to the room it is in, and to its entry when it is in none.
+// attempt is a connection as its fallbacks see it. It is guarded by the room it is in, and like its entry when it is in
+// none; of the entry others read nothing but the key, which never changes.
 type attempt struct {
 	room           *room
 	listed         bool
 	earlier, later *entry // in the room's list
-	began          time.Time
-	got            time.Duration // from its begin to its first answer; negative: none
-	to             netip.Addr
+	joined         moment // by the clock of its node
+	began          moment
+	got            moment // from its begin to its first answer; negative: none
 	number         flow.UUID
 	retried        bool // IPv6: an IPv4 connection is its retry
 	fallen         bool // IPv6: IPv4 followed
 	decided        bool // IPv4: whether it is a retry is known
 	retryOf        flow.UUID
-	retryAfter     time.Duration
+	retryAfter     moment
 }
 
 // room holds the attempts that may be about one and the same thing: those of a pod to a DNS name, or, where no name is
@@ -33,6 +33,10 @@ type room struct {
 	six  attempts // that did not get through
 }
 
+// most is how many attempts a room compares. A pod that makes more within the time of a fallback is beyond help, and must
+// not cost more than others.
+const most = 256
+
 type roomKey struct {
 	cluster, namespace, who, what flow.Name
 	port                          uint16
@@ -41,7 +45,7 @@ type roomKey struct {
 
 // rooms are guarded in stripes. An entry's shard is locked before, never after.
 type rooms struct {
-	window, wait time.Duration
+	window, wait moment
 	stripes      [16]stripe
 }
 
@@ -52,7 +56,7 @@ type stripe struct {
 }
 
 func newRooms(cfg *Config) *rooms {
-	rs := &rooms{window: cfg.HappyEyeballs, wait: cfg.HappyEyeballs + cfg.MergeWindow}
+	rs := &rooms{window: moment(cfg.HappyEyeballs), wait: moment(cfg.HappyEyeballs + cfg.MergeWindow)}
 	for i := range rs.stripes {
 		rs.stripes[i].open = map[roomKey]*room{}
 	}
@@ -87,7 +91,7 @@ func roomOf(e *entry) (k roomKey, ok bool) {
 }
 
 // update brings what is known of a connection to its room.
-func (rs *rooms) update(s *Stage, e *entry) {
+func (rs *rooms) update(e *entry) {
 	k, ok := roomOf(e)
 	if e.room != nil && (!ok || e.room.key != k) {
 		rs.move(e, nil)
@@ -99,8 +103,8 @@ func (rs *rooms) update(s *Stage, e *entry) {
 	st.mu.Lock()
 	defer st.mu.Unlock()
 	a := &e.attempt
-	if !e.First.Equal(a.began) {
-		a.began, a.to = e.First, e.Destination.IP
+	if e.first != a.began {
+		a.began = e.first
 		if e.Family == flow.FamilyIPv6 {
 			a.number = e.id()
 		}
@@ -110,8 +114,8 @@ func (rs *rooms) update(s *Stage, e *entry) {
 		}
 	}
 	a.got = -1
-	if !e.answered.IsZero() {
-		a.got = e.answered.Sub(e.First)
+	if e.answered != 0 {
+		a.got = e.answered - e.first
 	}
 	switch {
 	case a.room == nil && !a.decided && !(e.Family == flow.FamilyIPv6 && rs.through(a)):
@@ -119,9 +123,15 @@ func (rs *rooms) update(s *Stage, e *entry) {
 		if r == nil {
 			r = st.take(k)
 		}
-		a.room = r
+		a.room, a.joined = r, e.touched
 		r.held++
 		r.list(e).insert(e)
+		switch {
+		case r.four.n > most:
+			rs.decide(r, r.four.first)
+		case r.six.n > most:
+			r.six.remove(r.six.first)
+		}
 	case a.room != nil && e.Family == flow.FamilyIPv6 && rs.through(a):
 		st.part(e)
 	}
@@ -142,10 +152,10 @@ func (rs *rooms) move(e *entry, before func(*room)) {
 }
 
 // leave settles what is known of a connection's fallback, writes it into its row and takes it out of its room.
-func (rs *rooms) leave(e *entry, now time.Time) {
+func (rs *rooms) leave(e *entry, now moment) {
 	if e.room != nil {
 		rs.move(e, func(r *room) {
-			for four := r.four.first; four != nil && now.Sub(four.began) > rs.wait; four = r.four.first {
+			for four := r.four.first; four != nil && now-four.joined > rs.wait; four = r.four.first {
 				rs.decide(r, four)
 			}
 			if e.listed && e.Family == flow.FamilyIPv4 {
@@ -155,7 +165,7 @@ func (rs *rooms) leave(e *entry, now time.Time) {
 	}
 	a := &e.attempt
 	e.FallbackOf, e.FallenBack = a.retryOf, a.fallen
-	e.FallbackMs = uint32(a.retryAfter.Milliseconds())
+	e.FallbackMs = uint32(time.Duration(a.retryAfter).Milliseconds())
 	e.AvoidableIPv4 = e.usable && a.retryOf == flow.UUID{}
 }
 
@@ -172,7 +182,7 @@ func (rs *rooms) decide(r *room, four *entry) {
 		return
 	}
 	var head *entry
-	for six := range r.six.before(four, rs.window) {
+	for six := range r.six.until(four, rs.window) {
 		if !six.retried && (head == nil || head.fallen && !six.fallen) {
 			head = six
 		}
@@ -181,10 +191,10 @@ func (rs *rooms) decide(r *room, four *entry) {
 		return
 	}
 	head.retried = true
-	four.retryOf, four.retryAfter = head.number, four.began.Sub(head.began)
-	for six := range r.six.before(four, rs.window) {
-		if !six.fallen && (six == head || !six.began.Before(head.began) && six.to != head.to) {
-			six.fallen, six.retryAfter = true, four.began.Sub(six.began)
+	four.retryOf, four.retryAfter = head.number, four.began-head.began
+	for six := range r.six.until(four, rs.window) {
+		if !six.fallen && (six == head || six.began >= head.began && six.Destination.IP != head.Destination.IP) {
+			six.fallen, six.retryAfter = true, four.began-six.began
 		}
 	}
 }
@@ -224,15 +234,30 @@ func (st *stripe) part(e *entry) {
 	}
 }
 
+// before orders attempts by begin, and those that began together in a way that is the same for everybody.
+func (e *entry) before(o *entry) bool {
+	switch {
+	case e.began != o.began:
+		return e.began < o.began
+	case e.Source.Port != o.Source.Port:
+		return e.Source.Port < o.Source.Port
+	}
+	return e.Destination.IP.Less(o.Destination.IP)
+}
+
 // attempts is a list ordered by begin.
-type attempts struct{ first, last *entry }
+type attempts struct {
+	first, last *entry
+	n           int
+}
 
 func (l *attempts) insert(e *entry) {
 	after := l.last
-	for after != nil && e.began.Before(after.began) {
+	for after != nil && e.before(after) {
 		after = after.earlier
 	}
 	e.earlier, e.listed = after, true
+	l.n++
 	if after != nil {
 		e.later, after.later = after.later, e
 	} else {
@@ -257,13 +282,14 @@ func (l *attempts) remove(e *entry) {
 		l.last = e.earlier
 	}
 	e.earlier, e.later, e.listed = nil, nil, false
+	l.n--
 }
 
-// before yields the failed attempts that began within a time before another one.
-func (l *attempts) before(e *entry, within time.Duration) func(func(*entry) bool) {
+// until yields the failed attempts that began within a time before another one.
+func (l *attempts) until(e *entry, within moment) func(func(*entry) bool) {
 	return func(yield func(*entry) bool) {
-		for a := l.first; a != nil && !a.began.After(e.began); a = a.later {
-			if e.began.Sub(a.began) <= within && !yield(a) {
+		for a := l.first; a != nil && a.began <= e.began; a = a.later {
+			if e.began-a.began <= within && !yield(a) {
 				return
 			}
 		}

@@ -2,7 +2,6 @@ package track
 
 import (
 	"net/netip"
-	"time"
 
 	"sextant/collector/flow"
 )
@@ -14,12 +13,12 @@ type facts struct {
 	candidate bool // a packet of the initiator was tracked
 	begun     bool // its begin was seen
 	refused   bool // with a TCP reset
-	dropped   time.Time
-	answered  time.Time // when its first answer was seen
-	finFrom   bool      // the initiator closed
-	finTo     bool      // the responder closed
+	dropped   moment
+	answered  moment // when its first answer was seen
+	finFrom   bool   // the initiator closed
+	finTo     bool   // the responder closed
 	reset     bool
-	end       time.Time // first FIN or RST
+	end       moment // first FIN or RST
 
 	counted   bool
 	countedAt sightingPlace
@@ -27,12 +26,11 @@ type facts struct {
 	shadow   bool       // not a connection of its own: another one as the outside sees it, or a proxy's
 	identity uint32     // the pod's identity, where it has only the node's address
 	paired   bool       // and that other one is known
-	proxied  bool       // a proxy took it over
-	stack    flow.Name  // node on which it went to the host's stack, where iptables may masquerade it
+	stack    flow.Name  // node on which it went to the host's stack, where iptables may masquerade it, or came out of it
 	outside  netip.Addr // source address with which iptables was then seen to have masqueraded it
 	usable   bool       // an AAAA for the name could have been used
 
-	viewAt, classAt, natAt, egressAt, nameAt time.Time
+	viewAt, classAt, natAt, egressAt, nameAt moment
 	sourceBy, destinationBy                  endBy
 }
 
@@ -44,21 +42,19 @@ type sightingPlace struct {
 // merge adds what a flow says, and returns why it does not count the connection, or wordNone where it does.
 func (s *Stage) merge(sh *shard, e *entry, v *sight, n *node) word {
 	r := v.r
-	e.Flows++
-	if r.Time.Before(e.First) {
-		e.First, e.news = r.Time, true
+	e.Flows += max(1, r.AggregatedFlows)
+	if v.at < e.first {
+		e.first, e.news = v.at, true
 	}
-	if r.Time.After(e.Last) {
-		e.Last = r.Time
-	}
+	e.last = max(e.last, v.at)
 	if r.EventType == flow.EventTrace {
 		e.flags(v)
 	}
 	switch v.role {
 	case roleEvidence:
 		e.judge(v)
-		if !r.EgressIP.IsValid() && prefer(flow.Observed, e.EgressIPEvidence, r.Time, e.egressAt, false) {
-			e.EgressIP, e.EgressIPEvidence, e.egressAt = r.SourceTranslatedIP, flow.Observed, r.Time
+		if !r.EgressIP.IsValid() && prefer(flow.Observed, e.EgressIPEvidence, v.at, e.egressAt, false) {
+			e.EgressIP, e.EgressIPEvidence, e.egressAt = r.SourceTranslatedIP, flow.Observed, v.at
 		}
 		return wordEvidence
 	case roleShadow:
@@ -88,6 +84,7 @@ func (s *Stage) merge(sh *shard, e *entry, v *sight, n *node) word {
 
 func (s *Stage) candidate(sh *shard, e *entry, v *sight, n *node) word {
 	r := v.r
+	leg := e.shadow || !e.candidate && r.ObservationPoint != flow.ToProxy && s.isLeg(e)
 	if !e.candidate {
 		e.candidate, e.news = true, true
 	}
@@ -95,16 +92,12 @@ func (s *Stage) candidate(sh *shard, e *entry, v *sight, n *node) word {
 		e.begin()
 	}
 	e.view(v)
-	switch {
-	case r.ObservationPoint == flow.ToProxy:
-		e.proxied = true
-		if viaEnvoy(r) {
-			s.proxies.note(s, v)
-		}
-	case s.isLeg(e):
+	if leg {
 		return wordProxyLeg
 	}
 	switch r.ObservationPoint {
+	case flow.ToProxy:
+		s.noteProxied(v)
 	case flow.ToStack:
 		if e.stack.IsZero() {
 			e.stack = r.Node
@@ -138,8 +131,8 @@ func (e *entry) count(v *sight, may bool) word {
 // counted where it came through before.
 func (e *entry) drop(v *sight) word {
 	r := v.r
-	if e.dropped.IsZero() || prefer(0, 0, r.Time, e.dropped, r.DropReason.String() < e.DropReason.String()) {
-		e.dropped, e.DropReason, e.news = r.Time, r.DropReason, true
+	if prefer(0, 0, v.at, e.dropped, r.DropReason.String() < e.DropReason.String()) {
+		e.dropped, e.DropReason, e.news = v.at, r.DropReason, true
 	}
 	if v.reversed {
 		return wordLaterFlow
@@ -157,7 +150,7 @@ func (e *entry) flags(v *sight) {
 	flags := r.TCPFlags
 	if r.Protocol != flow.TCP {
 		if v.reversed {
-			e.answer(r.Time)
+			e.answer(v.at)
 		}
 		return
 	}
@@ -165,20 +158,20 @@ func (e *entry) flags(v *sight) {
 	case flags&flow.SYN != 0:
 		e.begin()
 		if v.reversed {
-			e.answer(r.Time)
+			e.answer(v.at)
 		}
 	case flags&flow.RST != 0:
 		if v.reversed && !e.refused {
 			e.refused, e.news = true, true
 		}
 	case v.reversed, flags&flow.ACK != 0: // who acknowledges was answered
-		e.answer(r.Time)
+		e.answer(v.at)
 	}
 	if flags&(flow.FIN|flow.RST) == 0 {
 		return
 	}
-	if e.end.IsZero() || r.Time.Before(e.end) {
-		e.end = r.Time
+	if e.end == 0 || v.at < e.end {
+		e.end = v.at
 	}
 	e.reset = e.reset || flags&flow.RST != 0
 	if v.reversed {
@@ -194,8 +187,8 @@ func (e *entry) begin() {
 	}
 }
 
-func (e *entry) answer(at time.Time) {
-	if e.answered.IsZero() || at.Before(e.answered) {
+func (e *entry) answer(at moment) {
+	if e.answered == 0 || at < e.answered {
 		e.answered, e.news = at, true
 	}
 }
@@ -206,23 +199,23 @@ func (e *entry) view(v *sight) {
 	if v.view < e.View {
 		return
 	}
-	if v.view == e.View && !prefer(0, 0, r.Time, e.viewAt, r.Node.String() < e.Node.String()) {
+	if v.view == e.View && !prefer(0, 0, v.at, e.viewAt, r.Node.String() < e.Node.String()) {
 		return
 	}
-	e.View, e.viewAt, e.Node, e.Direction, e.ICMPType, e.news = v.view, r.Time, r.Node, r.Direction, r.ICMPType, true
+	e.View, e.viewAt, e.Node, e.Direction, e.ICMPType, e.news = v.view, v.at, r.Node, r.Direction, r.ICMPType, true
 }
 
 // judge lets the strongest verdict stand, of whichever flow.
 func (e *entry) judge(v *sight) {
 	r := v.r
-	if prefer(r.ClassEvidence, e.ClassEvidence, r.Time, e.classAt, r.Class < e.Class) {
-		e.Class, e.ClassEvidence, e.ClassRule, e.classAt = r.Class, r.ClassEvidence, r.ClassRule, r.Time
+	if prefer(r.ClassEvidence, e.ClassEvidence, v.at, e.classAt, r.Class < e.Class) {
+		e.Class, e.ClassEvidence, e.ClassRule, e.classAt = r.Class, r.ClassEvidence, r.ClassRule, v.at
 	}
-	if prefer(r.SourceNATEvidence, e.SourceNATEvidence, r.Time, e.natAt, r.SourceNAT < e.SourceNAT) {
-		e.SourceNAT, e.SourceNATEvidence, e.SourceNATRule, e.natAt = r.SourceNAT, r.SourceNATEvidence, r.SourceNATRule, r.Time
+	if prefer(r.SourceNATEvidence, e.SourceNATEvidence, v.at, e.natAt, r.SourceNAT < e.SourceNAT) {
+		e.SourceNAT, e.SourceNATEvidence, e.SourceNATRule, e.natAt = r.SourceNAT, r.SourceNATEvidence, r.SourceNATRule, v.at
 	}
-	if r.EgressIP.IsValid() && prefer(r.EgressIPEvidence, e.EgressIPEvidence, r.Time, e.egressAt, r.EgressIP.Less(e.EgressIP)) {
-		e.EgressIP, e.EgressIPEvidence, e.egressAt = r.EgressIP, r.EgressIPEvidence, r.Time
+	if r.EgressIP.IsValid() && prefer(r.EgressIPEvidence, e.EgressIPEvidence, v.at, e.egressAt, r.EgressIP.Less(e.EgressIP)) {
+		e.EgressIP, e.EgressIPEvidence, e.egressAt = r.EgressIP, r.EgressIPEvidence, v.at
 	}
 	if r.EmbeddedIPv4.IsValid() && (!e.EmbeddedIPv4.IsValid() || r.EmbeddedIPv4.Less(e.EmbeddedIPv4)) {
 		e.EmbeddedIPv4 = r.EmbeddedIPv4
@@ -232,22 +225,22 @@ func (e *entry) judge(v *sight) {
 
 // prefer reports whether what a flow says goes before what stands: by its evidence, then because it is older, then
 // because it is less.
-func prefer(evidence, than flow.Evidence, at, thanAt time.Time, less bool) bool {
+func prefer(evidence, than flow.Evidence, at, thanAt moment, less bool) bool {
 	switch {
-	case thanAt.IsZero():
+	case thanAt == 0:
 		return true
 	case evidence != than:
 		return evidence > than
 	}
-	return at.Before(thanAt) || at.Equal(thanAt) && less
+	return at < thanAt || at == thanAt && less
 }
 
 // ends merges who the ends are. An endpoint's own node knows most of it: its workload, and that it lives there.
 func (e *entry) ends(v *sight) {
-	if e.sourceBy.merge(&e.Source, v.initiator(), v.r.Time) {
+	if e.sourceBy.merge(&e.Source, v.initiator(), v.at) {
 		e.news = true
 	}
-	if e.destinationBy.merge(&e.Destination, v.responder(), v.r.Time) {
+	if e.destinationBy.merge(&e.Destination, v.responder(), v.at) {
 		e.news = true
 	}
 	if service := v.responder().Service; !service.IsZero() && service != e.Destination.Service &&
@@ -259,12 +252,12 @@ func (e *entry) ends(v *sight) {
 // endBy is how well an end is known, and since when.
 type endBy struct {
 	score uint8
-	at    time.Time
+	at    moment
 }
 
-func (by *endBy) merge(known, end *flow.End, at time.Time) (changed bool) {
-	if end.Endpoint == known.Endpoint && !by.at.IsZero() {
-		if at.Before(by.at) {
+func (by *endBy) merge(known, end *flow.End, at moment) (changed bool) {
+	if end.Endpoint == known.Endpoint && by.at != 0 {
+		if at < by.at {
 			by.at = at
 			known.Kind, known.Side = end.Kind, end.Side
 		}
@@ -277,11 +270,11 @@ func (by *endBy) merge(known, end *flow.End, at time.Time) (changed bool) {
 			score |= 1 << i
 		}
 	}
-	if !by.at.IsZero() {
+	if by.at != 0 {
 		switch {
 		case score < by.score:
 			return false
-		case score == by.score && !at.Before(by.at) && !(at.Equal(by.at) && less(ep, known.Endpoint.Get())):
+		case score == by.score && at >= by.at && !(at == by.at && less(ep, known.Endpoint.Get())):
 			return false
 		}
 	}
@@ -304,14 +297,14 @@ func less(a, b flow.Endpoint) bool {
 // name takes the responder's DNS name from the first flow that has one, and asks whether IPv6 could have been used.
 func (s *Stage) name(e *entry, v *sight) {
 	end, r := v.responder(), v.r
-	if end.Name.IsZero() || !prefer(0, 0, r.Time, e.nameAt, end.Name.String() < e.Destination.Name.String()) {
+	if end.Name.IsZero() || !prefer(0, 0, v.at, e.nameAt, end.Name.String() < e.Destination.Name.String()) {
 		return
 	}
 	if e.Destination.Name != end.Name {
 		e.news = true
 	}
 	d := &e.Destination
-	d.Name, d.NameSource, d.NameAge, e.nameAt = end.Name, end.NameSource, end.NameAge, r.Time
+	d.Name, d.NameSource, d.NameAge, e.nameAt = end.Name, end.NameSource, end.NameAge, v.at
 	if s.AAAA != nil && e.Family == flow.FamilyIPv4 {
 		e.usable = s.AAAA.Usable(e.Source.Endpoint, d.Name, r.Time)
 	}

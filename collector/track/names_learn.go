@@ -54,6 +54,7 @@ func (n *Names) remember(r *flow.Record, name flow.Name, who asker, cluster flow
 	if r.DNS.RCode == nxDomain {
 		answers = nil
 	}
+	via := n.own(answers)
 	at := r.Time.UnixNano()
 	ttl := min(time.Duration(r.DNS.TTL)*time.Second, longestTTL)
 	until := at + int64(max(ttl, n.cfg.Keep))
@@ -73,7 +74,7 @@ func (n *Names) remember(r *flow.Record, name flow.Name, who asker, cluster flow
 	}
 
 	key := nameKey{who, name}
-	if via := n.own(answers); via.IsValid() {
+	if via.IsValid() {
 		known, state := s.native.put(key)
 		if state == tableEvicted && known.last.until >= at {
 			s.evicted++
@@ -89,22 +90,14 @@ func (n *Names) remember(r *flow.Record, name flow.Name, who asker, cluster flow
 	}
 }
 
-// own returns an IPv6 address among the answers that the name itself has. Where all look made up the first is returned:
-// whether it is shows when it matters.
+// own returns an IPv6 address among the answers that the name itself has, as far as is known yet.
 func (n *Names) own(answers []netip.Addr) netip.Addr {
-	var first netip.Addr
 	for _, a := range answers {
-		if !a.Is6() || a.Is4In6() || !a.IsGlobalUnicast() { // "::" and the like mean that the name is blocked
-			continue
-		}
-		if !n.cfg.Synthetic(a) {
+		if a.Is6() && !a.Is4In6() && a.IsGlobalUnicast() && !n.cfg.Synthetic(a) { // "::" and the like mean that the name is blocked
 			return a
 		}
-		if !first.IsValid() {
-			first = a
-		}
 	}
-	return first
+	return netip.Addr{}
 }
 
 // plain returns a name as it is printed: in lower case (RFC 4343: ASCII alone) and without the trailing dot. What is longer

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/netip"
 	"runtime"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -47,6 +48,8 @@ func TestNamesNeverOutdated(t *testing.T) {
 			case got.Name.IsZero():
 			case got.Name.String() != latest.name:
 				t.Fatalf("%s of %s at %d is %s, want %q\nanswers: %v", address, pod, at, got.Name, latest.name, all)
+			case !counts(all, pod, address, latest.name, at):
+				t.Fatalf("%s of %s at %d is %s, which no longer counts\nanswers: %v", address, pod, at, got.Name, all)
 			case int(got.NameAge) > at-latest.at || certain && int(got.NameAge) != at-latest.at:
 				t.Fatalf("%s of %s at %d is %d old, want %d\nanswers: %v", address, pod, at, got.NameAge, at-latest.at, all)
 			}
@@ -69,6 +72,13 @@ func latestAnswer(all []told, pod, address string, at int) (latest told, certain
 		}
 	}
 	return latest, certain && found && at <= latest.at+latest.life
+}
+
+// counts reports whether any answer of that name counts at a time.
+func counts(all []told, pod, address, name string, at int) bool {
+	return slices.ContainsFunc(all, func(a told) bool {
+		return a.pod == pod && a.address == address && a.name == name && a.at <= at && at <= a.at+a.life
+	})
 }
 
 // TestNamesUsableInOrder: where answers come in order of time, Usable says of any time what a list of all of them says, as

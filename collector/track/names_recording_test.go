@@ -155,15 +155,22 @@ func demoConnections(t *testing.T) []*demoConnection {
 	return slices.Collect(maps.Values(found))
 }
 
-// TestNamesOfDemo: for every pod that asks through the proxy, as many connections have a name as the pod itself counted.
+// TestNamesOfDemo holds the demo against what its clients counted themselves.
+func TestNamesOfDemo(t *testing.T) {
+	t.Parallel()
+	truth, connections := readDemoTruth(t), demoConnections(t)
+	t.Run("names", func(t *testing.T) { checkDemoNames(t, truth, connections) })
+	t.Run("usable", func(t *testing.T) { checkDemoUsable(t, truth, connections) })
+}
+
+// checkDemoNames: for every pod that asks through the proxy, as many connections have a name as the pod itself counted.
 //
 // Two things no name can tell apart or know. A pod that is told an address and also has it written down makes connections
 // of one kind: the name is what it was told. And on node-1 the socket load-balancer puts a service's backend into the
 // packets before anybody sees them, so connections to services have no name there.
-func TestNamesOfDemo(t *testing.T) {
-	t.Parallel()
+func checkDemoNames(t *testing.T, truth demoTruth, connections []*demoConnection) {
 	want, got := map[string]int{}, map[string]int{}
-	for _, c := range readDemoTruth(t).Connections {
+	for _, c := range truth.Connections {
 		named := strings.Contains(c.Destination, ".") && !strings.HasPrefix(c.Destination, "pod/") && !strings.Contains(c.Note, "literal")
 		seen := c.Placement == "world" || c.Placement == "cluster" && c.Node == "node-2"
 		if c.Transport == "tcp" && named && seen && !strings.HasPrefix(c.Pod, "node/") && !strings.HasPrefix(c.Pod, "world/") {
@@ -172,7 +179,7 @@ func TestNamesOfDemo(t *testing.T) {
 	}
 	const literal = "legacy/erp-client-556bd655bc-x9cnk legacy-erp.example.net ipv4"
 	want[literal] += 24 // of the 25 to the address that is written down; the first is older than the first answer
-	for _, c := range demoConnections(t) {
+	for _, c := range connections {
 		if c.name != "" {
 			got[c.pod+" "+c.name+" "+c.family]++
 		}
@@ -182,16 +189,15 @@ func TestNamesOfDemo(t *testing.T) {
 	}
 }
 
-// TestNamesUsableOfDemo: IPv4 was avoidable where a pod had been answered a AAAA and went over IPv4 all the same, and where
+// checkDemoUsable: IPv4 was avoidable where a pod had been answered a AAAA and went over IPv4 all the same, and where
 // it fell back. catalog-sync never asks for AAAA, and api.github.com and legacy-erp have none.
-func TestNamesUsableOfDemo(t *testing.T) {
-	t.Parallel()
+func checkDemoUsable(t *testing.T, truth demoTruth, connections []*demoConnection) {
 	asked := map[string]bool{}
-	for _, q := range readDemoTruth(t).Queries {
+	for _, q := range truth.Queries {
 		asked[q.Pod+" "+strings.TrimSuffix(q.Name, ".")] = asked[q.Pod+" "+q.Name] || q.Type == "AAAA" && q.Answers > 0
 	}
 	got := map[string]int{}
-	for _, c := range demoConnections(t) {
+	for _, c := range connections {
 		if c.usable && c.nat64 {
 			t.Errorf("%s: an address of %s made up by a DNS64 is usable", c.pod, c.name)
 		}

@@ -211,6 +211,18 @@ func TestNames(t *testing.T) {
 			rig.learn(5, "shop/web", "b.example.", "A", 300, "192.0.2.1")
 			return rig.named(7, "shop/web", 0, "192.0.2.1") + ", " + rig.named(9, "shop/web", 0, "192.0.2.1")
 		}, nothing + ", a.example dns 0"},
+		{"nor what it makes doubtful of the name before", func(rig *namesRig) string {
+			rig.learn(0, "shop/web", "a.example.", "A", 300, "192.0.2.1")
+			rig.learn(4, "shop/web", "a.example.", "A", 300, "192.0.2.1")
+			rig.learn(9, "shop/web", "b.example.", "A", 300, "192.0.2.1")
+			rig.learn(2, "shop/web", "c.example.", "A", 300, "192.0.2.1")
+			return rig.named(3, "shop/web", 0, "192.0.2.1") + ", " + rig.named(5, "shop/web", 0, "192.0.2.1")
+		}, nothing + ", a.example dns 1"},
+		{"between two answers that do not reach each other", func(rig *namesRig) string {
+			rig.learn(0, "shop/web", "a.example.", "A", 30, "192.0.2.1")
+			rig.learn(5000, "shop/web", "a.example.", "A", 30, "192.0.2.1")
+			return rig.named(4000, "shop/web", 0, "192.0.2.1") + ", " + rig.named(3000, "shop/web", 0, "192.0.2.1")
+		}, nothing + ", a.example dns 3000"},
 
 		{"not for another pod", func(rig *namesRig) string {
 			rig.learn(0, "shop/web", "a.example.", "A", 30, "192.0.2.1")
@@ -266,6 +278,10 @@ func TestNames(t *testing.T) {
 		}, nothing},
 		{"nor a server's failure", func(rig *namesRig) string {
 			rig.process(rig.answer(0, "shop/web", "a.example.", "A", 30, 2, "192.0.2.1"))
+			return rig.named(1, "shop/web", 7, "192.0.2.1")
+		}, nothing},
+		{"nor NXDOMAIN, whatever it holds", func(rig *namesRig) string {
+			rig.process(rig.answer(0, "shop/web", "a.example.", "A", 30, 3, "192.0.2.1"))
 			return rig.named(1, "shop/web", 7, "192.0.2.1")
 		}, nothing},
 		{"an answer without reply bit is for who receives it", func(rig *namesRig) string {
@@ -384,6 +400,10 @@ func TestNamesUsable(t *testing.T) {
 			rig.learn(0, "shop/web", "a.example.", "AAAA", 30, "2001:db8::1")
 			rig.learn(2, "shop/web", "a.example.", "AAAA", 30, "64:ff9b::c000:201")
 		}, 3, false},
+		{"and open until then", func(rig *namesRig) {
+			rig.learn(0, "shop/web", "a.example.", "AAAA", 30, "2001:db8::1")
+			rig.learn(2, "shop/web", "a.example.", "AAAA", 30, "64:ff9b::c000:201")
+		}, 1, true},
 		{"taken back by NXDOMAIN for any type", func(rig *namesRig) {
 			rig.learn(0, "shop/web", "a.example.", "AAAA", 30, "2001:db8::1")
 			rig.process(rig.answer(2, "shop/web", "a.example.", "A", 30, 3))
@@ -468,6 +488,22 @@ func namesStrings[T fmt.Stringer](list []T) []string {
 		text = append(text, v.String())
 	}
 	return text
+}
+
+// TestNamesForgetOldest: where room is short, what was answered longest ago goes first.
+func TestNamesForgetOldest(t *testing.T) {
+	t.Parallel()
+	rig := newNamesRig(func(cfg *track.NamesConfig) { cfg.Limit = 32 }) // two addresses for this pod
+	for second, address := range []string{"192.0.2.1", "192.0.2.2", "192.0.2.1", "192.0.2.3"} {
+		rig.learn(float64(second), "shop/web", "a.example.", "A", 30, address)
+	}
+	got := []string{rig.named(9, "shop/web", 7, "192.0.2.1"), rig.named(9, "shop/web", 7, "192.0.2.2"), rig.named(9, "shop/web", 7, "192.0.2.3")}
+	if diff := cmp.Diff([]string{"a.example dns 7", "none 0", "a.example dns 6"}, got); diff != "" {
+		t.Errorf("names (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff(track.NamesStats{Addresses: 2, Evicted: 1}, rig.names.Stats()); diff != "" {
+		t.Errorf("stats (-want +got):\n%s", diff)
+	}
 }
 
 func TestNamesConfig(t *testing.T) {

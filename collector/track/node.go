@@ -3,40 +3,33 @@ package track
 import (
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"sextant/collector/flow"
 )
 
-// node is an observing node. Each keeps its own time: one whose clock is wrong must not age the connections of the others.
+// node is an observing node. Each has a clock of its own: one whose time is wrong must not age the connections of others.
 type node struct {
-	name      flow.Name
 	newest    atomic.Int64 // time of its newest flow, in nanoseconds …
-	heard     atomic.Int64 // … and when that came, on our own clock
+	heard     atomic.Int64 // … and when that came, in our time
 	toNetwork atomic.Bool  // it shows packets that leave through its device, its own connections among them
 
 	mu    sync.Mutex
 	ports [256]lastPort
 }
 
-// now is the node's time at a moment of our own clock: that of its newest flow, and what has passed since.
-func (n *node) now(wall time.Time) time.Time {
-	newest := time.Unix(0, n.newest.Load())
-	if silent := wall.UnixNano() - n.heard.Load(); silent > 0 {
-		return newest.Add(time.Duration(silent))
-	}
-	return newest
+// now is the node's clock at a moment of our time: its newest flow's time, and what has passed since. It never goes back:
+// should the node's own once have been far ahead, this one goes on from there.
+func (n *node) now(wall moment) moment {
+	newest := n.newest.Load()
+	return moment(newest + max(0, int64(wall)-n.heard.Load()))
 }
 
 // see notes a flow of the node.
-func (n *node) see(r *flow.Record, wall int64) {
-	if r.Time.IsZero() {
-		return
-	}
-	if at := r.Time.UnixNano(); at > n.newest.Load() {
+func (n *node) see(r *flow.Record, wall moment) {
+	if at := int64(momentOf(r.Time)); at > n.newest.Load() {
 		n.newest.Store(at)
+		n.heard.Store(int64(wall))
 	}
-	n.heard.Store(wall)
 	if r.ObservationPoint == flow.ToNetwork && r.TunnelProtocol == flow.TunnelNone && !n.toNetwork.Load() {
 		n.toNetwork.Store(true)
 	}
@@ -89,7 +82,7 @@ func (ns *nodes) of(r *flow.Record) *node {
 		name = nodeName{}
 	}
 	if n = ns.known[name]; n == nil {
-		n = &node{name: name.node}
+		n = &node{}
 		if ns.known == nil {
 			ns.known = map[nodeName]*node{}
 		}

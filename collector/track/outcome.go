@@ -3,7 +3,6 @@ package track
 import (
 	"crypto/sha256"
 	"encoding/binary"
-	"net/netip"
 	"time"
 
 	"sextant/collector/flow"
@@ -16,67 +15,69 @@ func (e *entry) told() bool { return e.View != flow.ViewUnknown && !e.shadow }
 func (e *entry) ended() bool { return e.reset || e.finFrom && e.finTo }
 
 // denied reports whether its packets were dropped and none was ever answered.
-func (e *entry) denied() bool { return !e.dropped.IsZero() && e.answered.IsZero() && !e.refused }
+func (e *entry) denied() bool { return e.dropped != 0 && e.answered == 0 && !e.refused }
 
 // idle is the silence after which a packet is of another connection.
-func (e *entry) idle(cfg *Config) time.Duration {
+func (e *entry) idle(cfg *Config) moment {
 	switch {
 	case e.Protocol == flow.ICMP || e.Protocol == flow.ICMPv6:
-		return cfg.ICMPWindow
+		return moment(cfg.ICMPWindow)
 	case e.Protocol != flow.TCP && e.denied():
-		return cfg.DeniedWindow
+		return moment(cfg.DeniedWindow)
 	case e.Protocol != flow.TCP:
-		return cfg.UDPIdle
+		return moment(cfg.UDPIdle)
 	case e.ended():
-		return endedIdle
-	case e.begun && e.answered.IsZero():
-		return openingIdle
+		return moment(endedIdle)
+	case e.begun && e.answered == 0:
+		return moment(openingIdle)
 	}
-	return cfg.TCPIdle
+	return moment(cfg.TCPIdle)
 }
 
 // span is how long one connection may last where nothing tells when the next one begins; 0 is without end.
-func (e *entry) span(cfg *Config) time.Duration {
+func (e *entry) span(cfg *Config) moment {
 	switch {
 	case e.Protocol == flow.ICMP || e.Protocol == flow.ICMPv6:
-		return cfg.ICMPWindow
+		return moment(cfg.ICMPWindow)
 	case e.Protocol != flow.TCP && e.denied():
-		return cfg.DeniedWindow
+		return moment(cfg.DeniedWindow)
 	}
 	return 0
 }
 
 // due reports whether no more can come of it: it is over, and whoever has to be compared with it has been seen.
-func (e *entry) due(now time.Time, cfg *Config) bool {
-	if span := e.span(cfg); span > 0 && now.Sub(e.First) > span+cfg.MergeWindow {
+func (e *entry) due(now moment, cfg *Config) bool {
+	hold := moment(0)
+	if !e.Destination.Name.IsZero() || !e.Destination.Service.IsZero() {
+		hold = cfg.hold(e)
+	}
+	wait := moment(cfg.MergeWindow)
+	if span := e.span(cfg); span > 0 && now-e.opened > max(span, hold)+wait {
 		return true
 	}
-	silence := e.idle(cfg)
-	if !e.Destination.Name.IsZero() || !e.Destination.Service.IsZero() {
-		silence = max(silence, cfg.hold(e))
-	}
-	return now.Sub(e.touched) > silence+cfg.MergeWindow
+	return now-e.touched > max(e.idle(cfg), hold)+wait
 }
 
 // hold is how long a connection has to be kept for its fallback to be known: IPv4 until the IPv6 before it has failed,
 // IPv6 that failed until all IPv4 that may be its retry is known to have got through.
-func (c *Config) hold(e *entry) time.Duration {
+func (c *Config) hold(e *entry) moment {
 	switch {
 	case e.Family == flow.FamilyIPv4:
-		return c.HappyEyeballs
-	case e.answered.IsZero():
-		return 2 * c.HappyEyeballs
+		return moment(c.HappyEyeballs)
+	case e.answered == 0:
+		return moment(2 * c.HappyEyeballs)
 	}
 	return 0
 }
 
 // shortest is the shortest silence after which anything is due.
-func (c *Config) shortest() time.Duration {
-	return min(endedIdle, c.TCPIdle, c.UDPIdle, c.ICMPWindow, c.DeniedWindow)
+func (c *Config) shortest() moment {
+	return moment(min(endedIdle, c.TCPIdle, c.UDPIdle, c.ICMPWindow, c.DeniedWindow))
 }
 
 // finish fills in what is known only at the end.
 func (e *entry) finish(say *vocabulary) {
+	e.First, e.Last = time.Unix(0, int64(e.first)).UTC(), time.Unix(0, int64(e.last)).UTC()
 	e.ID = e.id()
 	e.Late = !e.begun
 	e.Outcome = e.outcome()
@@ -87,11 +88,11 @@ func (e *entry) finish(say *vocabulary) {
 
 func (e *entry) outcome() flow.Outcome {
 	switch {
-	case !e.answered.IsZero():
+	case e.answered != 0:
 		return flow.Answered
 	case e.refused:
 		return flow.Refused
-	case !e.dropped.IsZero():
+	case e.dropped != 0:
 		return flow.Denied
 	case !e.begun: // it may have been answered before
 		return flow.OutcomeUnknown
@@ -115,7 +116,7 @@ func (e *entry) id() flow.UUID {
 		b = append(b, a[:]...)
 		b = binary.BigEndian.AppendUint16(b, end.Port)
 	}
-	b = binary.BigEndian.AppendUint64(b, uint64(e.First.UnixNano()/int64(idGrain)))
+	b = binary.BigEndian.AppendUint64(b, uint64(e.first/moment(idGrain)))
 	b = append(b, e.Cluster.String()...)
 	sum := sha256.Sum256(b)
 	return flow.UUID(sum[:16])
@@ -141,5 +142,3 @@ func (e *entry) confirm(say *vocabulary) {
 		e.EgressIP, e.EgressIPEvidence = e.outside, flow.Confirmed
 	}
 }
-
-func lessAddr(a, b netip.Addr) bool { return !b.IsValid() || a.Less(b) }

@@ -2,6 +2,7 @@ package track
 
 import (
 	"encoding/binary"
+	"math/bits"
 	"sync"
 
 	"sextant/collector/flow"
@@ -30,7 +31,7 @@ func (s *recent) again(id uint64) bool {
 		return true
 	}
 	if p.young == nil {
-		p.young, p.old = make(map[uint64]struct{}), make(map[uint64]struct{})
+		p.young, p.old = make(map[uint64]struct{}, recentFlows), make(map[uint64]struct{}, recentFlows)
 	}
 	if len(p.young) >= recentFlows {
 		p.young, p.old = p.old, p.young
@@ -44,9 +45,14 @@ func (s *recent) again(id uint64) bool {
 func identity(v *sight) uint64 {
 	r := v.r
 	if r.UUID != (flow.UUID{}) {
-		return mix(binary.NativeEndian.Uint64(r.UUID[:8])|1, binary.NativeEndian.Uint64(r.UUID[8:])^0x9e3779b97f4a7c15)
+		return spread(binary.NativeEndian.Uint64(r.UUID[:8]), binary.NativeEndian.Uint64(r.UUID[8:]))
 	}
 	what := uint64(r.Node.Number())<<32 | uint64(r.ObservationPoint)<<24 | uint64(r.EventType)<<16 | uint64(r.TCPFlags)
 	ports := uint64(r.Source.Port)<<16 | uint64(r.Destination.Port)
-	return mix(v.hash^uint64(r.Time.UnixNano()), what|1) ^ mix(ports|1<<40, v.hash|1)
+	return spread(spread(v.hash, uint64(r.Time.UnixNano())), spread(what, ports))
+}
+
+// spread makes one number of two; either alone decides it.
+func spread(a, b uint64) uint64 {
+	return a*0x9e3779b97f4a7c15 ^ bits.RotateLeft64(b*0xd1b54a32d192ed03, 32)
 }

@@ -5,7 +5,6 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -68,33 +67,7 @@ func files(t testing.TB, scenario string) []string {
 	return paths
 }
 
-func TestDump(t *testing.T) {
-	what := os.Getenv("DUMP")
-	if what == "" {
-		t.Skip()
-	}
-	var paths []string
-	if what == "demo" {
-		paths = []string{demo + "node-1.jsonl.gz", demo + "node-2.jsonl.gz"}
-	} else {
-		paths = files(t, what)
-	}
-	out := replay(t, paths...)
-	n := 0
-	for i := range out.records {
-		if out.records[i].Counted {
-			n++
-		}
-		if (out.records[i].Duplicate.IsZero()) != out.records[i].Counted {
-			t.Error("neither nor")
-		}
-	}
-	for i := range out.connections {
-		fmt.Println(show(&out.connections[i]))
-	}
-	fmt.Println(len(out.records), "flows", n, "counted", len(out.connections), "connections")
-}
-
+// show is a connection for a person.
 func show(c *flow.Connection) string {
 	end := func(e *flow.End) string {
 		ep := e.Endpoint.Get()

@@ -8,7 +8,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"testing"
 	"time"
 
 	"sextant/collector/flow"
@@ -60,11 +59,18 @@ var (
 //
 // The 6 behind a name chooses its IPv6 address. DROP and VERDICT are points, too.
 type rig struct {
-	testing.TB
+	complainer
 	names *flow.Interner
 }
 
-func newRig(t testing.TB) *rig { return &rig{t, flow.NewInterner()} }
+// complainer is a test, or one of rapid's.
+type complainer interface {
+	Helper()
+	Fatal(...any)
+	Fatalf(string, ...any)
+}
+
+func newRig(t complainer) *rig { return &rig{t, flow.NewInterner()} }
 
 func (rig *rig) record(line string) flow.Record {
 	rig.Helper()

@@ -2,8 +2,10 @@ package track
 
 import (
 	"encoding/binary"
+	"math"
 	"math/bits"
 	"net/netip"
+	"time"
 
 	"sextant/collector/flow"
 )
@@ -32,9 +34,21 @@ const (
 	roleShadow         // a packet with a pod's identity and the node's address: translated, or from a proxy
 )
 
+// moment is a flow's time in nanoseconds since 1970. 0 is never.
+type moment int64
+
+// momentOf returns never for times that a moment cannot hold.
+func momentOf(t time.Time) moment {
+	if s := t.Unix(); s <= 0 || s >= math.MaxInt64/int64(time.Second) {
+		return 0
+	}
+	return moment(t.UnixNano())
+}
+
 // sight is a record as a view of a connection.
 type sight struct {
 	r        *flow.Record
+	at       moment
 	key      key
 	hash     uint64
 	role     role
@@ -68,12 +82,12 @@ func (v *sight) turn() {
 
 // start reports whether the packet begins a TCP connection.
 func (v *sight) start() bool {
-	return v.r.Protocol == flow.TCP && v.r.TCPFlags&(flow.SYN|flow.ACK) == flow.SYN && !v.reversed
+	return v.r.Protocol == flow.TCP && v.r.TCPFlags&(flow.SYN|flow.ACK) == flow.SYN
 }
 
 // look says what a record is to its connection, or why it is of none.
 func (s *Stage) look(r *flow.Record) (v sight, why word) {
-	v.r = r
+	v.r, v.at = r, momentOf(r.Time)
 	if why = unfit(r); why != wordNone {
 		return v, why
 	}
@@ -128,8 +142,8 @@ func unfit(r *flow.Record) word {
 	}
 	from, to := r.Source.IP, r.Destination.IP
 	switch {
-	case !from.IsValid() || !to.IsValid() || r.Time.IsZero():
-		return wordNoAddresses
+	case !from.IsValid() || !to.IsValid() || momentOf(r.Time) == 0:
+		return wordUnreadable
 	case to.IsMulticast() || from.IsUnspecified() || from.Is6() && from.IsLinkLocalUnicast() || to.Is6() && to.IsLinkLocalUnicast():
 		return wordNoise
 	}

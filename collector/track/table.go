@@ -2,7 +2,6 @@ package track
 
 import (
 	"sync"
-	"time"
 
 	"sextant/collector/flow"
 )
@@ -15,8 +14,10 @@ type entry struct {
 	hash         uint64
 	next         *entry // in its chain, and among the free
 	older, newer *entry // by when they were last heard of
-	node         *node  // that was heard last, and …
-	touched      time.Time
+	node         *node  // that showed it first, by whose clock …
+	opened       moment // … this was
+	touched      moment // … and it was last heard of
+	first, last  moment // of its flows
 	facts
 	attempt
 }
@@ -63,24 +64,24 @@ func (e *entry) is(v *sight) bool {
 
 // takes reports whether a flow of the same key can still be one of this connection.
 func (e *entry) takes(v *sight, cfg *Config) bool {
-	at, idle := v.r.Time, e.idle(cfg)
-	if at.After(e.Last.Add(idle)) || at.Before(e.First.Add(-max(idle, cfg.MergeWindow))) {
+	idle := e.idle(cfg)
+	if v.at > e.last+idle || v.at < e.first-max(idle, moment(cfg.MergeWindow)) {
 		return false
 	}
-	if span := e.span(cfg); span > 0 && !at.Before(e.First.Add(span)) {
+	if span := e.span(cfg); span > 0 && v.at >= e.first+span {
 		return false
 	}
 	// A SYN after an end is a new connection, unless it may be the one that began this: another node's view, or one that
 	// another CPU's events overtook.
-	return !v.start() || e.end.IsZero() || !at.After(e.end) || at.Sub(e.First) <= cfg.MergeWindow
+	return !v.start() || e.end == 0 || v.at <= e.end || v.at-e.first <= moment(cfg.MergeWindow)
 }
 
 // nearer reports whether a flow is rather of e than of o: a SYN of the one that began nearest to it, any other flow of the
 // last one that began before it.
 func (e *entry) nearer(o *entry, v *sight) bool {
-	mine, other := v.r.Time.Sub(e.First), v.r.Time.Sub(o.First)
+	mine, other := v.at-e.first, v.at-o.first
 	if v.start() {
-		return mine.Abs() < other.Abs()
+		return max(mine, -mine) < max(other, -other)
 	}
 	if mine < 0 || other < 0 {
 		return mine > other
@@ -89,7 +90,7 @@ func (e *entry) nearer(o *entry, v *sight) bool {
 }
 
 // open makes a connection of a key. The caller has made room.
-func (sh *shard) open(v *sight) *entry {
+func (sh *shard) open(v *sight, n *node, wall moment) *entry {
 	e := sh.free
 	if e == nil {
 		e = &entry{}
@@ -101,7 +102,8 @@ func (sh *shard) open(v *sight) *entry {
 	e.Cluster, e.Family, e.Protocol = k.cluster, k.family, k.protocol
 	e.Source.IP, e.Source.Port = k.from, k.fromPort
 	e.Destination.IP, e.Destination.Port = k.to, k.toPort
-	e.First, e.Last = v.r.Time, v.r.Time
+	e.first, e.last = v.at, v.at
+	e.node, e.opened = n, n.now(wall)
 	head := sh.chain(v.hash)
 	e.next, *head = *head, e
 	sh.held++
@@ -109,10 +111,8 @@ func (sh *shard) open(v *sight) *entry {
 }
 
 // touch notes that a flow of the connection was seen.
-func (sh *shard) touch(e *entry, n *node, at time.Time) {
-	if e.node != n || at.After(e.touched) {
-		e.node, e.touched = n, at
-	}
+func (sh *shard) touch(e *entry, wall moment) {
+	e.touched = e.node.now(wall)
 	if sh.newest == e {
 		return
 	}

@@ -16,12 +16,14 @@
 // # Limits
 //
 // Flows that arrive later than their fellows by more than the merge window may become a connection of their own. Two
-// connections of the same addresses and ports that begin within the merge window of one another are one. A connection that is silent longer than its idle time is
-// told, and told again, as late, when it is heard anew. Which node Envoy's own connection to a pod belongs to shows only
-// to who follows both nodes.
+// connections of the same addresses and ports that begin within the merge window of one another are one, and so are
+// datagrams and pings of which nothing tells them apart. A connection that is silent longer than its idle time is told, and
+// told again, as late, when it is heard anew. That Envoy's connection to a pod stands for another shows only to who follows
+// both nodes. A connection that is held takes about 800 bytes.
 package track
 
 import (
+	"math"
 	"math/rand/v2"
 	"sync/atomic"
 	"time"
@@ -32,7 +34,7 @@ import (
 // AAAA remembers DNS answers.
 type AAAA interface {
 	// Usable reports whether, at that time, the pod had been answered an AAAA for the name that it could have used. It is
-	// asked once a connection, when the connection's name is known, and must not wait for anything.
+	// asked when an IPv4 connection's name becomes known, and must not wait for anything.
 	Usable(pod flow.Ref[flow.Endpoint], name flow.Name, at time.Time) bool
 }
 
@@ -72,7 +74,7 @@ func (s *Stage) shard(hash uint64) *shard { return s.shards[hash&uint64(len(s.sh
 
 // Process tracks the records of a batch. In a steady state it allocates nothing.
 func (s *Stage) Process(b *flow.Batch) {
-	wall := time.Now()
+	wall := moment(time.Now().UnixNano())
 	var n *node
 	var name nodeName
 	for i := range b.Records {
@@ -80,12 +82,12 @@ func (s *Stage) Process(b *flow.Batch) {
 		if at := (nodeName{r.Node, r.Cluster}); n == nil || at != name {
 			n, name = s.nodes.of(r), at
 		}
-		n.see(r, wall.UnixNano())
+		n.see(r, wall)
 		s.track(b, r, n, wall)
 	}
 }
 
-func (s *Stage) track(b *flow.Batch, r *flow.Record, n *node, wall time.Time) {
+func (s *Stage) track(b *flow.Batch, r *flow.Record, n *node, wall moment) {
 	r.Counted, r.Duplicate = false, flow.Name{}
 	v, why := s.look(r)
 	if why != wordNone {
@@ -112,9 +114,9 @@ func (s *Stage) track(b *flow.Batch, r *flow.Record, n *node, wall time.Time) {
 		if sh.held >= sh.limit {
 			s.evict(b, sh, wall)
 		}
-		e = sh.open(&v)
+		e = sh.open(&v, n, wall)
 	}
-	sh.touch(e, n, r.Time)
+	sh.touch(e, wall)
 	if word := s.merge(sh, e, &v, n); word != wordNone {
 		r.Duplicate = s.say.words[word]
 	} else {
@@ -122,7 +124,7 @@ func (s *Stage) track(b *flow.Batch, r *flow.Record, n *node, wall time.Time) {
 	}
 	if e.news {
 		e.news = false
-		s.rooms.update(s, e)
+		s.rooms.update(e)
 	}
 }
 
@@ -165,7 +167,7 @@ func (s *Stage) between(k *key) uint64 {
 }
 
 // evict makes room by telling early of the connection that was silent longest.
-func (s *Stage) evict(b *flow.Batch, sh *shard, wall time.Time) {
+func (s *Stage) evict(b *flow.Batch, sh *shard, wall moment) {
 	e := sh.oldest
 	now := e.node.now(wall)
 	if !e.due(now, &s.cfg) && e.told() {
@@ -178,7 +180,7 @@ func (s *Stage) evict(b *flow.Batch, sh *shard, wall time.Time) {
 // and for the merge window on top. With end it appends all, and the stage is as new. It is safe for concurrent use, also
 // with Process.
 func (s *Stage) Flush(b *flow.Batch, end bool) {
-	wall := time.Now()
+	wall := moment(time.Now().UnixNano())
 	for _, sh := range s.shards {
 		sh.mu.Lock()
 		for e := sh.oldest; e != nil; {
@@ -190,7 +192,7 @@ func (s *Stage) Flush(b *flow.Batch, end bool) {
 			switch {
 			case end || e.due(now, &s.cfg):
 				s.tell(b, sh, e, now)
-			case now.Sub(e.touched) <= s.cfg.shortest()+s.cfg.MergeWindow: // nothing after it can be due
+			case now-e.touched <= s.cfg.shortest()+moment(s.cfg.MergeWindow): // nothing after it can be due
 				newer = nil
 			}
 			e = newer
@@ -199,10 +201,10 @@ func (s *Stage) Flush(b *flow.Batch, end bool) {
 	}
 }
 
-var endOfTime = time.Unix(1<<40, 0)
+const endOfTime = moment(math.MaxInt64)
 
 // tell appends a connection and forgets it.
-func (s *Stage) tell(b *flow.Batch, sh *shard, e *entry, now time.Time) {
+func (s *Stage) tell(b *flow.Batch, sh *shard, e *entry, now moment) {
 	s.rooms.leave(e, now)
 	if e.told() && !s.isLeg(e) {
 		e.finish(&s.say)

@@ -75,6 +75,16 @@ func TestTrack(t *testing.T) {
 			"1.0 n1 STACK NEW tcp:S web6:40000 > www6:443 | counted",
 			"1.0 n1 NETWORK NEW tcp:S n16:40000 > www6:443 from=2000 | proxy_leg",
 		}, []string{"tcp web6:40000>www6:443 unanswered source"}},
+		{"what the datapath itself said is stronger", []string{
+			"1.0 n1 STACK NEW tcp:S web6:40000 > www6:443 class=observed | counted",
+			"1.0 n1 NETWORK NEW tcp:S n16:40000 > www6:443 from=1000 | nat_evidence",
+		}, []string{"tcp web6:40000>www6:443 unanswered source nat66/observed source:nat66/observed egress:n16"}},
+		{"the same ports and identity on another node", []string{
+			"1.0 n1 STACK NEW tcp:S web6:40000 > www6:443 | counted",
+			"1.0 n2 NETWORK NEW tcp:S n26:40000 > www6:443 from=1000 | proxy_leg",
+			"2.0 n2 NETWORK NEW tcp:S n26:40001 > www6:443 from=1000 | proxy_leg",
+			"2.0 n1 STACK NEW tcp:S web6:40001 > www6:443 | counted",
+		}, []string{"tcp web6:40000>www6:443 unanswered source", "tcp web6:40001>www6:443 unanswered source"}},
 		{"DNS through the proxy, which asks with the node's address", []string{
 			"1.0 n1 VERDICT NEW udp web6:40000 > www6:53 | policy_verdict",
 			"1.0 n1 PROXY NEW udp web6:40000 > www6:53 | counted",
@@ -105,6 +115,12 @@ func TestTrack(t *testing.T) {
 			"1.05 n1 OVERLAY NEW tcp:S web6:50000 > db6:80 | proxy_leg",
 			"1.06 n2 ENDPOINT NEW tcp:S web6:50000 > db6:80 | proxy_leg",
 		}, []string{"tcp web6:40000>db6:80 unanswered proxy"}},
+		{"a DNS proxy that asks a pod with its own address", []string{
+			"1.00 n1 PROXY NEW udp web6:40000 > db6:53 | other_view",
+			"1.05 n2 ENDPOINT NEW udp n16:50000 > db6:53 from=1000 | proxy_leg",
+			"1.06 n1 ENDPOINT REPLY udp db6:53 > web6:40000 | reply",
+			"9.00 n2 ENDPOINT NEW udp n16:50001 > db6:53 from=1000 | counted",
+		}, []string{"udp web6:40000>db6:53 answered proxy", "udp n16:50001>db6:53 unanswered destination"}},
 		{"Envoy on the way in", []string{
 			"1.00 n1 PROXY NEW tcp:S web6:40000 > cart6:80 in=lxc | counted",
 			"1.05 n1 ENDPOINT NEW tcp:S web6:40000 > cart6:80 in=lxc | other_view",
@@ -142,6 +158,7 @@ func TestTrack(t *testing.T) {
 			"1.1 n1 FROM_NETWORK - tcp:S. www:443 > n1:40000 | reply",
 			"1.2 n1 FROM_NETWORK - tcp:S. www:443 > n1:40001 | counted",
 			"1.3 n1 FROM_NETWORK - tcp:. www:443 > n1:40001 | untracked",
+			"1.4 n1 ENDPOINT REPLY tcp:S. www:443 > web:40000 | reply",
 		}, []string{"tcp web:40000>www:443 answered source", "tcp n1:40001>www:443 answered node"}},
 		{"answers to a node that shows what leaves it", []string{
 			"1.0 n1 NETWORK NEW tcp:S n1:40000 > www:443 | counted",
@@ -181,7 +198,7 @@ func TestTrack(t *testing.T) {
 		}, []string{"tcp web6:40000>www6:443 answered source late"}},
 		{"new to connection tracking is not begun", []string{
 			"1.0 n1 STACK NEW tcp:. web6:40000 > www6:443 | counted",
-			"1.0 n1 STACK EST udp web6:40000 > www6:443 | counted",
+			"1.1 n1 STACK EST udp web6:40000 > www6:443 | counted",
 		}, []string{"tcp web6:40000>www6:443 answered source late", "udp web6:40000>www6:443 unknown source late"}},
 		{"an agent that gives no reasons", []string{
 			"1.0 n1 STACK OLD udp web6:40000 > www6:443 | counted",
@@ -255,6 +272,13 @@ func TestTrack(t *testing.T) {
 			"7.3 n1 ENDPOINT REPLY tcp:F. www6:443 > web6:40000 | reply",
 			"20 n1 STACK NEW tcp:S web6:40000 > www6:443 | counted",
 		}, []string{"tcp web6:40000>www6:443 refused source", "tcp web6:40000>www6:443 answered source", "tcp web6:40000>www6:443 unanswered source"}},
+		{"the other node's view of which of two", []string{
+			"1.0 n1 OVERLAY NEW tcp:S web6:40000 > db6:80 | other_view",
+			"1.1 n1 ENDPOINT REPLY tcp:R. db6:80 > web6:40000 | reply",
+			"6.1 n1 OVERLAY NEW tcp:S web6:40000 > db6:80 | other_view",
+			"0.9 n2 ENDPOINT NEW tcp:S web6:40000 > db6:80 | counted",
+			"5.9 n2 ENDPOINT NEW tcp:S web6:40000 > db6:80 | counted",
+		}, []string{"tcp web6:40000>db6:80 refused destination", "tcp web6:40000>db6:80 unanswered destination"}},
 		{"port used again after a silence", []string{
 			"1 n1 STACK NEW udp web6:40000 > www6:443 | counted",
 			"60 n1 STACK NEW udp web6:40000 > www6:443 | later_flow",
@@ -334,6 +358,32 @@ func TestID(t *testing.T) {
 		if again[0].ID != here[0].ID {
 			t.Errorf("%x the first time, then %x", here[0].ID, again[0].ID)
 		}
+	}
+}
+
+// TestRedelivered: an event is known again after a good many others.
+func TestRedelivered(t *testing.T) {
+	t.Parallel()
+	rig := newRig(t)
+	stage := track.New(track.Default(), rig.names)
+	line := rig.record("1 n1 STACK NEW udp web6:40000 > www6:443")
+	deliver := func(from, to int) (known int) {
+		for i := range to - from {
+			r := line
+			r.UUID = flow.UUID{0: byte(from + i), 1: byte((from + i) >> 8), 2: byte((from + i) >> 16), 9: 1}
+			b := flow.Batch{Records: []flow.Record{r}}
+			stage.Process(&b)
+			if b.Records[0].Duplicate.String() == "redelivered" {
+				known++
+			}
+		}
+		return known
+	}
+	if known := deliver(0, 150_000); known != 0 {
+		t.Errorf("%d of the first delivery were taken for known", known)
+	}
+	if known := deliver(50_000, 60_000); known != 10_000 {
+		t.Errorf("%d of 10000 repeated were known", known)
 	}
 }
 

@@ -19,7 +19,7 @@ const (
 	wordL7               // part of an application exchange
 	wordSock             // the socket load-balancer, before there is a packet
 	wordOtherEvent       // debugging
-	wordNoAddresses      // ARP, or nothing that could be read
+	wordUnreadable       // without addresses, as ARP, or without a time
 	wordFragment         // a packet in which Hubble found no ports
 	wordICMPError        // an ICMP message that is no ping
 	wordRedelivered      // the same event a second time
@@ -28,7 +28,7 @@ const (
 
 var wordNames = [words]string{
 	"", "reply", "later_flow", "other_view", "policy_verdict", "untracked", "nat_evidence", "proxy_leg", "tunnel_outer",
-	"noise", "l7", "sock", "other_event", "no_addresses", "fragment", "icmp_error", "redelivered",
+	"noise", "l7", "sock", "other_event", "unreadable", "fragment", "icmp_error", "redelivered",
 }
 
 // vocabulary holds the words as names.
