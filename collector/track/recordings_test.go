@@ -256,7 +256,7 @@ func TestMasqueradeOfRecordings(t *testing.T) {
 	} {
 		proven := 0
 		for _, k := range replay(t, files(t, c.scenario)...).connections {
-			if k.SourceNATRule.String() == "iptables_masquerade_pair" {
+			if k.SourceNATRule.String() == "masquerade_pair" {
 				proven++
 				if k.SourceNATEvidence != flow.Confirmed || k.EgressIPEvidence != flow.Confirmed {
 					t.Errorf("%s: %s", c.scenario, show(&k))

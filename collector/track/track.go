@@ -91,6 +91,9 @@ func (s *Stage) track(b *flow.Batch, r *flow.Record, n *node, wall moment) {
 	r.Counted, r.Duplicate = false, flow.Name{}
 	v, why := s.look(r)
 	if why != wordNone {
+		if why == wordUntracked {
+			s.inherit(&v)
+		}
 		r.Duplicate = s.say.words[why]
 		return
 	}

@@ -1,6 +1,9 @@
 package track
 
-import "sextant/collector/flow"
+import (
+	"sextant/collector/flow"
+	"sextant/collector/verdict"
+)
 
 // word is why a flow is not the one that counts its connection.
 type word uint8
@@ -35,12 +38,15 @@ var wordNames = [words]string{
 type vocabulary struct {
 	words [words]flow.Name
 	pair  flow.Name // the rule that decides by a pair of flows
+
+	inherited flow.Name // the rule of a flow whose connection alone tells
 }
 
 func newVocabulary(names *flow.Interner) (v vocabulary) {
 	for w, text := range wordNames {
 		v.words[w] = names.Name(text)
 	}
-	v.pair = names.Name("iptables_masquerade_pair")
+	v.pair = names.Name(verdict.RuleMasqueradePair)
+	v.inherited = names.Name(verdict.RuleOfConnection)
 	return v
 }

@@ -33,7 +33,7 @@ type Node struct {
 type Settings struct {
 	MasqueradeIPv4       flow.Tristate // enable-ipv4-masquerade, where IPv4 is enabled and rules are installed at all
 	MasqueradeIPv6       flow.Tristate // enable-ipv6-masquerade
-	BPFMasquerade        flow.Tristate // enable-bpf-masquerade: not by iptables; since Cilium 1.20 without kube-proxy replacement too
+	BPFMasquerade        flow.Tristate // enable-bpf-masquerade: in place of iptables; Cilium 1.20 does it without kube-proxy replacement, too
 	NativeRoutingIPv4    CIDRs         // ipv4-native-routing-cidr: destinations that are not masqueraded
 	NativeRoutingIPv6    CIDRs         // ipv6-native-routing-cidr
 	IPMasqAgent          flow.Tristate // enable-ip-masq-agent

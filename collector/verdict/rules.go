@@ -8,6 +8,9 @@ const (
 	RulePostMasquerade = "post_masquerade"
 	// RuleMasqueradePair is for a connection of which both halves were seen, with evidence confirmed.
 	RuleMasqueradePair = "masquerade_pair"
+	// RuleOfConnection is for a record that does not tell who began, where its connection has a verdict, with evidence
+	// inferred.
+	RuleOfConnection = "of_its_connection"
 	// RuleWhoBeganUnknown is given to what any other record of the same connection explains.
 	RuleWhoBeganUnknown = "who_began_unknown"
 )
@@ -232,6 +235,11 @@ var rules = []rule{
 		source:  "recorded: TO_STACK and TO_NETWORK of the same ports, destination and identity",
 		means:   "The packet was seen with the pod's address before iptables, and with the node's after it.",
 		certain: "Two independent signs agree.",
+	},
+	{
+		name: RuleOfConnection, when: never, says: unknown,
+		means:   "The packet does not tell who began, but it has the addresses and ports of a connection that is under way: what holds for that holds for it.",
+		certain: "The evidence of the connection's other flows.",
 	},
 	{
 		name: "proxy_upstream", when: podAtNodeIP, unless: toPod, says: unknown, egress: egressSource,

@@ -184,7 +184,7 @@ func dunno(rule, direction string) want { return same("unknown", "none", rule, d
 // TestRules has one row a case, and runs it in both families.
 func TestRules(t *testing.T) {
 	const both, only4, only6 = 0, 4, 6
-	covered := map[string]bool{verdict.RuleMasqueradePair: true}
+	covered := map[string]bool{verdict.RuleMasqueradePair: true, verdict.RuleOfConnection: true}
 	for _, row := range []struct {
 		name     string
 		family   int

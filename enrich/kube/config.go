@@ -73,7 +73,7 @@ type configMapObject struct {
 // ciliumConfig finds the ConfigMap, the one in kube-system first, and the CiliumNodeConfigs beside it: those in other
 // namespaces no agent reads (cilium-dbg/cmd/build-config.go:66). They go by name, so that the last wins (pkg/option/resolver).
 func (s *state) ciliumConfig() config {
-	var c config
+	c := config{values: values{}}
 	var where string
 	for _, n := range s.configMaps.names() {
 		told := s.configMaps[n]

@@ -126,10 +126,14 @@ func (s *state) applyPolicies(c *verdict.Cluster) []verdict.EgressPolicy {
 		if len(policy.Gateways) == 0 {
 			s.doubt("%s: no node that is known is its gateway", told.where)
 		}
+		byNamespace := slices.ContainsFunc(p.selectors, func(p podSelector) bool { return p.NamespaceSelector != nil && !p.NamespaceSelector.empty() })
 		for i := range c.Pods {
-			labels, onNode := s.identityLabels(c.Name, &c.Pods[i]), nodes[c.Pods[i].Node]
-			if !c.Pods[i].HostNetwork && p.selects(labels, onNode) {
-				policy.Sources = append(policy.Sources, c.Pods[i].IPs...)
+			pod := &c.Pods[i]
+			if _, ok := s.namespaces[name{"", pod.Namespace}]; byNamespace && !ok {
+				s.doubt("%s: selects by labels of namespaces, and %s is not there", told.where, pod.Namespace)
+			}
+			if !pod.HostNetwork && p.selects(s.identityLabels(c.Name, pod), nodes[pod.Node]) {
+				policy.Sources = append(policy.Sources, pod.IPs...)
 			}
 		}
 		slices.SortFunc(policy.Sources, netip.Addr.Compare)

@@ -90,6 +90,7 @@ func TestShapes(t *testing.T) {
 		Services: []verdict.Service{{Namespace: "shop", Name: "y", Addresses: addrs("fd00::1", "10.96.0.1", "198.51.100.1", "203.0.113.9")}},
 	}
 	list := `{"apiVersion":"v1","kind":"List","items":[` + nodeA + "," + podX + "," + serviceY + "]}"
+	other := strings.ReplaceAll(strings.Replace(list, `"name":"a"`, `"name":"a","annotations":{"x":"\ud83d\ude00","x":""}`, 1), ",", ",\n\t")
 	itemless := strings.NewReplacer(`"apiVersion":"v1","kind":"Node",`, "", `"apiVersion":"v1","kind":"Pod",`, "").Replace
 	for _, shape := range []struct {
 		name  string
@@ -101,6 +102,7 @@ func TestShapes(t *testing.T) {
 		{"JSON as YAML takes it", []string{"all.yaml", "# comment\n" + list}},
 		{"a plain list", []string{"all.json", "[" + nodeA + "," + podX + "," + serviceY + "]"}},
 		{"a plain list as YAML", []string{"all.yaml", toYAML(t, "["+nodeA+","+podX+","+serviceY+"]")}},
+		{"JSON as other programs write it", []string{"all.json", other}},
 		{"one after the other", []string{"all.json", nodeA + "\n" + podX + serviceY}},
 		{"documents", []string{"all.yaml", "---\n" + toYAML(t, nodeA) + "---\n# nothing\n---\n" + toYAML(t, podX) + "---\n" + toYAML(t, serviceY) + "...\n---\n"}},
 		{"a file each", []string{"z/n.json", nodeA, "p.YAML", toYAML(t, podX), "b/c/s.yml", toYAML(t, serviceY)}},
@@ -110,7 +112,7 @@ func TestShapes(t *testing.T) {
 			"p.yaml", toYAML(t, `{"kind":"PodList","apiVersion":"v1","items":[`+itemless(podX)+"]}"), "s.json", serviceY,
 		}},
 		{"Windows", []string{"all.yaml", "\ufeff" + strings.ReplaceAll(toYAML(t, list), "\n", "\r\n")}},
-		{"a mark before JSON", []string{"all.json", "\ufeff" + list}},
+		{"a mark before JSON", []string{"all.json", "\ufeff" + other}},
 		{"UTF-16, as PowerShell writes it", []string{"all.json", utf16(list)}},
 		{"what else is there", []string{
 			"all.json", list, ".git/config.yaml", "{", ".hidden.yaml", "{", "README.md", "{", "flows.jsonl", "{",
@@ -174,12 +176,13 @@ func TestReport(t *testing.T) {
 		"c.json", `{"spec":{},"status":{}}`,
 		"d.yaml", "x: 1\n---\napiVersion: v1\nkind: Namespace\nmetadata: {name: shop}\n",
 		"e.yaml", "",
+		"g.yaml", "---\n# nothing\n---\nnull\n---\napiVersion: v1\nkind: Namespace\nmetadata: {name: ci}\n---\n",
 		"f.json", `["a",{"kind":"Pod","apiVersion":null}]`,
 	)
 	_, got := load(t, dir)
 	same(t, "report", got, kube.Report{
-		Files:   6,
-		Objects: map[string]int{"v1 Node": 1, "v1 Namespace": 1},
+		Files:   7,
+		Objects: map[string]int{"v1 Node": 1, "v1 Namespace": 2},
 		Ignored: map[string]int{"batch/v1 Job": 1, "v1 Secret": 2, "v1 List": 1},
 		Skipped: []string{
 			dir + "/c.json: no Kubernetes objects, they have an apiVersion and a kind",

@@ -2,6 +2,7 @@ package kube
 
 import (
 	"fmt"
+	"maps"
 	"net/netip"
 	"slices"
 
@@ -89,9 +90,7 @@ func (s *state) joinPods() []verdict.Pod {
 // namespaceLabels returns the labels of a namespace, the one that the API server gives every namespace among them.
 func (s *state) namespaceLabels(namespace string) map[string]string {
 	labels := map[string]string{"kubernetes.io/metadata.name": namespace}
-	for key, value := range s.namespaces[name{"", namespace}].object {
-		labels[key] = value
-	}
+	maps.Copy(labels, s.namespaces[name{"", namespace}].object)
 	return labels
 }
 

@@ -16,7 +16,7 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// What a dump may hold. A file in memory takes some ten times its size as YAML, and little more than it as JSON.
+// What a dump may hold. Reading takes some ten times the size of a file in memory.
 const (
 	maxFileSize = 256 << 20
 	maxFiles    = 100_000
@@ -148,8 +148,8 @@ type tree interface {
 	head() (apiVersion, kind string, items []tree)
 }
 
-// parse returns the documents of a file, the empty ones left out. JSON is YAML but for a few things (surrogate pairs, tabs,
-// keys told twice), takes a tenth of the time and memory, and is therefore read as what it is.
+// parse returns the documents of a file, the empty ones left out. JSON is YAML but for what some programs write (surrogate
+// pairs, tabs, several values without separators), and is therefore read as what it is.
 func parse(text []byte, named bool) iter.Seq2[tree, error] {
 	text = bytes.TrimPrefix(text, []byte("\ufeff"))
 	begin := bytes.TrimLeft(text, " \t\r\n")
@@ -224,18 +224,40 @@ func (t jsonTree) list() ([]tree, bool) {
 	return elements, true
 }
 
+// head stops as soon as it knows, which in what kubectl writes is at once.
 func (t jsonTree) head() (apiVersion, kind string, items []tree) {
-	var object struct {
-		APIVersion, Kind any
-		Items            json.RawMessage
-	}
-	if json.Unmarshal(t, &object) != nil {
+	decoder := json.NewDecoder(bytes.NewReader(t))
+	if begin, err := decoder.Token(); err != nil || begin != json.Delim('{') {
 		return "", "", nil
 	}
-	apiVersion, _ = object.APIVersion.(string)
-	kind, _ = object.Kind.(string)
-	items, _ = jsonTree(object.Items).list()
+	for decoder.More() && (apiVersion == "" || kind == "" || strings.HasSuffix(kind, "List")) {
+		key, err := decoder.Token()
+		if err != nil {
+			break
+		}
+		var value json.RawMessage
+		if decoder.Decode(&value) != nil {
+			break
+		}
+		switch key {
+		case "apiVersion":
+			apiVersion = text(value)
+		case "kind":
+			kind = text(value)
+		case "items":
+			items, _ = jsonTree(value).list()
+		}
+	}
 	return apiVersion, kind, items
+}
+
+// text returns a JSON value that is a text, and "" for everything else.
+func text(value json.RawMessage) string {
+	var text string
+	if json.Unmarshal(value, &text) != nil {
+		return ""
+	}
+	return text
 }
 
 type yamlTree struct{ *yaml.Node }

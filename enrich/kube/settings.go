@@ -34,7 +34,10 @@ var settings = []setting{
 	{"enable-bpf-masquerade", "", "false", "", ":493", yesNo(func(a *agent) *flow.Tristate { return &a.BPFMasquerade })},
 	{"install-iptables-rules", "", "true", "", ":505", yesNo(func(a *agent) *flow.Tristate { return &a.iptables })},
 	{"only-masquerade-default-pool", "", "false", "", "pkg/ipam/cell/cell.go:57", yesNo(func(a *agent) *flow.Tristate { return &a.onlyDefaultPool })},
-	{"egress-masquerade-interfaces", "", "", "", ":266", func(a *agent, v string) bool { a.MasqueradeInterfaces = words(v); return true }},
+	{"egress-masquerade-interfaces", "", "", "", ":266", func(a *agent, v string) bool {
+		a.MasqueradeInterfaces = append(a.MasqueradeInterfaces, words(v)...)
+		return true
+	}},
 	{"enable-remote-node-masquerade", "", "false", "", ":487", yesNo(func(a *agent) *flow.Tristate { return &a.RemoteNodeMasquerade })},
 	// Absent, the native routing CIDR is the node's own pod CIDR, which is in the cluster anyway, or the cloud's (see route).
 	{"ipv4-native-routing-cidr", "", "", "", ":458, pkg/node/local_node.go:11", later},
@@ -52,7 +55,11 @@ var settings = []setting{
 	{"dnsproxy-enable-transparent-mode", "", "false", "true", ":667, pkg/defaults/defaults.go:149", yesNo(func(a *agent) *flow.Tristate { return &a.TransparentDNSProxy })},
 	{"enable-nat46x64-gateway", "", "false", "", ":214", yesNo(func(a *agent) *flow.Tristate { return &a.NAT46x64Gateway })},
 	{"routing-mode", "tunnel", "tunnel", "tunnel", ":539, pkg/defaults/defaults.go:438", setRouting},
-	{"cni-chaining-mode", "", "none", "none", "daemon/cmd/cni/config/config.go:24", func(a *agent, v string) bool { a.Chained = tristate(v != "none" && v != ""); return true }},
+	// With portmap there is no other CNI, only a plugin for host ports.
+	{"cni-chaining-mode", "", "none", "", "daemon/cmd/cni/config/config.go:24", func(a *agent, v string) bool {
+		a.Chained = tristate(v != "none" && v != "portmap" && v != "")
+		return true
+	}},
 	{"monitor-aggregation", "monitor-aggregation-level", "none", "medium", ":513", setAggregation},
 }
 
@@ -213,14 +220,13 @@ func (a *agent) route(values values, vpc netip.Prefix) error {
 	if a.NativeRoutingIPv6, err = values.prefixes("ipv6-native-routing-cidr"); err != nil {
 		return err
 	}
-	// The ip-masq-agent goes by what was configured alone (pkg/datapath/linux/config/config.go:405).
-	if len(a.NativeRoutingIPv4.List) > 0 || a.IPMasqAgent == flow.Yes {
-		return nil
-	}
 	switch {
-	case a.ipam == "eni" && vpc.IsValid():
+	case len(a.NativeRoutingIPv4.List) > 0:
+	case a.IPMasqAgent == flow.Yes: // goes by what is configured alone (pkg/datapath/linux/config/config.go:405)
+	case a.ipam != "" && !slices.Contains(clouds, a.ipam):
+	case a.ipam == "eni" && a.IPMasqAgent == flow.No && vpc.IsValid():
 		a.NativeRoutingIPv4.List = []netip.Prefix{vpc}
-	case a.ipam == "" || slices.Contains(clouds, a.ipam):
+	default:
 		a.NativeRoutingIPv4 = verdict.CIDRs{}
 	}
 	return nil
