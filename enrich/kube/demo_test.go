@@ -213,7 +213,7 @@ func text(c *verdict.Cluster, r kube.Report) string {
 	}
 	line("")
 	for _, s := range c.Services {
-		line("service %s/%s %v", s.Namespace, s.Name, s.Addresses)
+		line("service %s/%s %v external %s selects %s", s.Namespace, s.Name, s.Addresses, s.External, labels(s.Selector))
 	}
 	for _, p := range c.EgressPolicies {
 		line("egress policy %+v", p)

@@ -11,6 +11,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"sextant/collector/flow"
 	"sextant/collector/verdict"
 	"sextant/enrich/kube"
 )
@@ -72,7 +73,7 @@ const (
 	podX = `{"apiVersion":"v1","kind":"Pod","metadata":{"name":"x","namespace":"shop","labels":{"app":"x"}},
 		"spec":{"nodeName":"a"},"status":{"podIPs":[{"ip":"10.0.1.5"},{"ip":"::ffff:10.0.1.6"}]}}`
 	serviceY = `{"apiVersion":"v1","kind":"Service","metadata":{"name":"y","namespace":"shop"},
-		"spec":{"clusterIPs":["fd00::1","10.96.0.1"],"clusterIP":"fd00::1","externalIPs":["198.51.100.1"]},
+		"spec":{"type":"ClusterIP","selector":{"app":"x"},"clusterIPs":["fd00::1","10.96.0.1"],"clusterIP":"fd00::1","externalIPs":["198.51.100.1"]},
 		"status":{"loadBalancer":{"ingress":[{"ip":"203.0.113.9"},{"hostname":"lb.example"}]}}}`
 )
 
@@ -87,7 +88,7 @@ func TestShapes(t *testing.T) {
 			Namespace: "shop", Name: "x", Node: "a", IPs: addrs("10.0.1.5", "10.0.1.6"),
 			Labels: map[string]string{"app": "x"}, NamespaceLabels: map[string]string{"kubernetes.io/metadata.name": "shop"},
 		}},
-		Services: []verdict.Service{{Namespace: "shop", Name: "y", Addresses: addrs("fd00::1", "10.96.0.1", "198.51.100.1", "203.0.113.9")}},
+		Services: []verdict.Service{{Namespace: "shop", Name: "y", Addresses: addrs("fd00::1", "10.96.0.1", "198.51.100.1", "203.0.113.9"), External: flow.Yes, Selector: map[string]string{"app": "x"}}},
 	}
 	list := `{"apiVersion":"v1","kind":"List","items":[` + nodeA + "," + podX + "," + serviceY + "]}"
 	other := strings.ReplaceAll(strings.Replace(list, `"name":"a"`, `"name":"a","annotations":{"x":"\ud83d\ude00","x":""}`, 1), ",", ",\n\t")

@@ -7,6 +7,7 @@ import (
 	"reflect"
 	"strings"
 
+	"sextant/collector/flow"
 	"sextant/collector/verdict"
 )
 
@@ -21,7 +22,7 @@ type state struct {
 	ciliumNodes table[node]
 	pods        table[pod]
 	namespaces  table[map[string]string] // their labels
-	services    table[[]netip.Addr]
+	services    table[verdict.Service]
 	configMaps  table[map[string]string] // of the two that matter; of others only that they are there
 	nodeConfigs table[nodeConfig]
 	policies    table[egressPolicy]
@@ -35,7 +36,7 @@ func newState() *state {
 		ciliumNodes: table[node]{},
 		pods:        table[pod]{},
 		namespaces:  table[map[string]string]{},
-		services:    table[[]netip.Addr]{},
+		services:    table[verdict.Service]{},
 		configMaps:  table[map[string]string]{},
 		nodeConfigs: table[nodeConfig]{},
 		policies:    table[egressPolicy]{},
@@ -166,6 +167,8 @@ func (s *state) takeNamespace(o namespaceObject) error {
 type serviceObject struct {
 	meta `yaml:",inline"`
 	Spec struct {
+		Type        string
+		Selector    map[string]string
 		ClusterIP   string   `yaml:"clusterIP"`
 		ClusterIPs  []string `yaml:"clusterIPs"`
 		ExternalIPs []string `yaml:"externalIPs"`
@@ -201,7 +204,11 @@ func (s *state) takeService(o serviceObject) error {
 	if err != nil {
 		return err
 	}
-	put(s, s.services, o.called(), found)
+	external := flow.No
+	if o.Spec.Type == "NodePort" || o.Spec.Type == "LoadBalancer" || len(o.Spec.ExternalIPs) > 0 {
+		external = flow.Yes
+	}
+	put(s, s.services, o.called(), verdict.Service{Addresses: found, External: external, Selector: o.Spec.Selector})
 	return nil
 }
 
@@ -221,7 +228,9 @@ func (s *state) cluster() (*verdict.Cluster, error) {
 	}
 	c.Pods = s.joinPods()
 	for _, n := range s.services.names() {
-		c.Services = append(c.Services, verdict.Service{Namespace: n.namespace, Name: n.name, Addresses: s.services[n].object})
+		service := s.services[n].object
+		service.Namespace, service.Name = n.namespace, n.name
+		c.Services = append(c.Services, service)
 	}
 	c.EgressPolicies = s.applyPolicies(c)
 	return c, nil
