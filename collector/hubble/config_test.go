@@ -64,7 +64,7 @@ func TestConfig(t *testing.T) {
 		case tt.want != "" && err == nil:
 			t.Errorf("%s is accepted", tt.yaml)
 		case tt.want != "":
-			for _, part := range strings.Split(tt.want, "|") {
+			for part := range strings.SplitSeq(tt.want, "|") {
 				if !strings.Contains(err.Error(), part) {
 					t.Errorf("%s: %q does not say %q", tt.yaml, err, part)
 				}

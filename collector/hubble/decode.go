@@ -289,8 +289,15 @@ func tcpFlags(f *flowpb.TCPFlags) flow.TCPFlags {
 		on  bool
 		bit flow.TCPFlags
 	}{
-		{f.GetFIN(), flow.FIN}, {f.GetSYN(), flow.SYN}, {f.GetRST(), flow.RST}, {f.GetPSH(), flow.PSH}, {f.GetACK(), flow.ACK},
-		{f.GetURG(), flow.URG}, {f.GetECE(), flow.ECE}, {f.GetCWR(), flow.CWR}, {f.GetNS(), flow.NS},
+		{f.GetFIN(), flow.FIN},
+		{f.GetSYN(), flow.SYN},
+		{f.GetRST(), flow.RST},
+		{f.GetPSH(), flow.PSH},
+		{f.GetACK(), flow.ACK},
+		{f.GetURG(), flow.URG},
+		{f.GetECE(), flow.ECE},
+		{f.GetCWR(), flow.CWR},
+		{f.GetNS(), flow.NS},
 	} {
 		if b.on {
 			set |= b.bit

@@ -76,7 +76,6 @@ func (e endpoint) connect(ctx context.Context) (*link, error) {
 		grpc.WithStaticStreamWindowSize(int32(e.buffers.window)),
 		grpc.WithStaticConnWindowSize(int32(e.buffers.window)),
 		grpc.WithReadBufferSize(e.buffers.read),
-		grpc.WithSharedWriteBuffer(true),
 		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(16<<20)),
 		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: e.patience(), Timeout: 10 * time.Second}),
 	)

@@ -31,8 +31,7 @@ func (t *trouble) Unwrap() error { return t.err }
 
 // reasonOf returns the word.
 func reasonOf(err error) string {
-	var t *trouble
-	if errors.As(err, &t) {
+	if t, ok := errors.AsType[*trouble](err); ok {
 		return t.reason
 	}
 	return "other"

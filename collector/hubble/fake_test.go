@@ -84,7 +84,8 @@ func (f *fake) serve(addr string, creds credentials.TransportCredentials) *fake 
 	f.server = grpc.NewServer(grpc.Creds(creds))
 	observerpb.RegisterObserverServer(f.server, f)
 	peerpb.RegisterPeerServer(f.server, f)
-	go f.server.Serve(l)
+	server := f.server
+	go func() { _ = server.Serve(l) }()
 	return f
 }
 
@@ -392,7 +393,7 @@ func (f *fake) request(i int) *observerpb.GetFlowsRequest {
 // socket returns a path for a socket, short enough for one.
 func socket(t testing.TB) string {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "hubble")
+	dir, err := os.MkdirTemp("", "hubble") //nolint:usetesting // the path of a test is too long for a socket
 	if err != nil {
 		t.Fatal(err)
 	}

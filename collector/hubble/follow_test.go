@@ -33,12 +33,18 @@ func TestFollow(t *testing.T) {
 		{"ipv4", func(s *fake) { s.serve("127.0.0.1:0", nil) }, func(s *fake) string { return s.addr }, nil},
 		{"name", func(s *fake) { s.serve("127.0.0.1:0", nil) }, func(s *fake) string { return "localhost" + port(s.addr) }, nil},
 		{"unix", func(s *fake) { s.serve(socket(t), nil) }, func(s *fake) string { return "unix://" + s.addr }, nil},
-		{"tls scheme", func(s *fake) { s.serve("[::1]:0", ca.server(hour, nil, "::1")) }, func(s *fake) string { return "tls://" + s.addr },
-			func(c *hubble.Config) { c.TLSCACertFiles = []string{f.ca} }},
-		{"mtls and server name", func(s *fake) { s.serve("[::1]:0", ca.server(hour, ca, "ui.hubble-relay.cilium.io")) }, func(s *fake) string { return s.addr },
-			func(c *hubble.Config) { f.mutual(c); c.TLS = true; c.TLSServerName = "ui.hubble-relay.cilium.io" }},
-		{"tls not verified", func(s *fake) { s.serve("[::1]:0", ca.server(hour, nil, "elsewhere")) }, func(s *fake) string { return s.addr },
-			func(c *hubble.Config) { c.TLS, c.TLSAllowInsecure = true, true }},
+		{
+			"tls scheme", func(s *fake) { s.serve("[::1]:0", ca.server(hour, nil, "::1")) }, func(s *fake) string { return "tls://" + s.addr },
+			func(c *hubble.Config) { c.TLSCACertFiles = []string{f.ca} },
+		},
+		{
+			"mtls and server name", func(s *fake) { s.serve("[::1]:0", ca.server(hour, ca, "ui.hubble-relay.cilium.io")) }, func(s *fake) string { return s.addr },
+			func(c *hubble.Config) { f.mutual(c); c.TLS = true; c.TLSServerName = "ui.hubble-relay.cilium.io" },
+		},
+		{
+			"tls not verified", func(s *fake) { s.serve("[::1]:0", ca.server(hour, nil, "elsewhere")) }, func(s *fake) string { return s.addr },
+			func(c *hubble.Config) { c.TLS, c.TLSAllowInsecure = true, true },
+		},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
@@ -85,16 +91,22 @@ func TestRequest(t *testing.T) {
 		{"unix", true, nil, &observerpb.GetFlowsRequest{Follow: true, Number: 1}},
 		{"own traffic too", false, func(c *hubble.Config) { c.HubbleTraffic = "include" }, &observerpb.GetFlowsRequest{Follow: true, Number: 1}},
 		{"last", false, func(c *hubble.Config) { c.Last = 7 }, &observerpb.GetFlowsRequest{Follow: true, Number: 7, Blacklist: own}},
-		{"since", true, func(c *hubble.Config) { c.Since = "2026-11-24T05:00:00Z" },
-			&observerpb.GetFlowsRequest{Follow: true, Since: timestamppb.New(time.Date(2026, 11, 24, 5, 0, 0, 0, time.UTC))}},
+		{
+			"since", true, func(c *hubble.Config) { c.Since = "2026-11-24T05:00:00Z" },
+			&observerpb.GetFlowsRequest{Follow: true, Since: timestamppb.New(time.Date(2026, 11, 24, 5, 0, 0, 0, time.UTC))},
+		},
 		{"filters", true, func(c *hubble.Config) {
 			c.Allowlist = []string{`{"source_pod":["shop/"],"verdict":["DROPPED"]}`}
 			c.Denylist = []string{`{"ip_version":["IPv4"]}`, `{"destination_fqdn":["*.example.com"]}`}
-		}, &observerpb.GetFlowsRequest{Follow: true, Number: 1,
+		}, &observerpb.GetFlowsRequest{
+			Follow: true, Number: 1,
 			Whitelist: []*flowpb.FlowFilter{{SourcePod: []string{"shop/"}, Verdict: []flowpb.Verdict{flowpb.Verdict_DROPPED}}},
-			Blacklist: []*flowpb.FlowFilter{{IpVersion: []flowpb.IPVersion{flowpb.IPVersion_IPv4}}, {DestinationFqdn: []string{"*.example.com"}}}}},
-		{"mask", true, func(c *hubble.Config) { c.FieldMask = []string{"source.namespace", "source", "l4.TCP", "IP"} },
-			&observerpb.GetFlowsRequest{Follow: true, Number: 1, FieldMask: &fieldmaskpb.FieldMask{Paths: []string{"IP", "l4", "node_name", "source", "time", "uuid"}}}},
+			Blacklist: []*flowpb.FlowFilter{{IpVersion: []flowpb.IPVersion{flowpb.IPVersion_IPv4}}, {DestinationFqdn: []string{"*.example.com"}}},
+		}},
+		{
+			"mask", true, func(c *hubble.Config) { c.FieldMask = []string{"source.namespace", "source", "l4.TCP", "IP"} },
+			&observerpb.GetFlowsRequest{Follow: true, Number: 1, FieldMask: &fieldmaskpb.FieldMask{Paths: []string{"IP", "l4", "node_name", "source", "time", "uuid"}}},
+		},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()

@@ -77,7 +77,7 @@ func startSlicing(t testing.TB, server string, slice time.Duration, edit func(*h
 	r.cancel = cancel
 	go func() { r.done <- client.Run(ctx, r.emit) }()
 	t.Cleanup(func() {
-		r.end()
+		_ = r.end() // whoever wants to know has asked before
 		if t.Failed() {
 			t.Logf("log:\n%s", r.log.String())
 		}

@@ -202,7 +202,7 @@ func TestRelayRingWrapped(t *testing.T) {
 	r.polls(2)
 	server.cut(nil)
 	server.stop()
-	r.waitTrouble()
+	_ = r.waitTrouble()
 	time.Sleep(5 * time.Millisecond)
 	now := time.Now()
 	server.locked(func() {

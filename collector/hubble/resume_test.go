@@ -128,7 +128,7 @@ func TestClockWentBack(t *testing.T) {
 	r.waitFlows(ids(0, 2))
 	server.locked(func() { server.refuse = status.Error(codes.Unavailable, "gone") })
 	server.cut(nil)
-	r.waitTrouble()
+	_ = r.waitTrouble()
 	server.locked(func() { // the agent looks for the beginning from the newest end, and finds none before the newest
 		server.ring = server.flows(2, 3)
 		server.written++
@@ -213,7 +213,7 @@ func TestRingWrapped(t *testing.T) {
 			r.waitFlows(ids(0, 50))
 			r.polls(2)
 			server.stop()
-			r.waitTrouble()
+			_ = r.waitTrouble()
 			time.Sleep(5 * time.Millisecond)
 			stopped := time.Now()
 			server.send(server.flows(50, 50+tt.missed)...)
@@ -250,7 +250,7 @@ func TestFilteredRingHeld(t *testing.T) {
 	server.send(server.flows(1000, 1200)...) // flow 0 is overwritten
 	r.polls(2)
 	server.stop()
-	r.waitTrouble()
+	_ = r.waitTrouble()
 	server.locked(func() { server.unsaid = 1000 }) // as if many more had come since the last poll
 	server.send(server.flows(1, 3)...)
 	server.again()
@@ -268,7 +268,7 @@ func TestRepetitionProves(t *testing.T) {
 	r.waitFlows(ids(0, 10))
 	r.polls(2)
 	server.stop()
-	r.waitTrouble()
+	_ = r.waitTrouble()
 	time.Sleep(5 * time.Millisecond)
 	server.locked(func() { server.unsaid = 1000 })
 	server.send(server.flow(9)) // the same, with another time
@@ -318,7 +318,7 @@ func TestNeverReached(t *testing.T) {
 	server.send(server.flow(0))
 	server.stop()
 	r := start(t, server.addr, nil)
-	r.waitTrouble()
+	_ = r.waitTrouble()
 	r.polls(1)
 	server.again()
 	r.waitFlows(ids(0, 1))
@@ -333,7 +333,7 @@ func TestNeverReached(t *testing.T) {
 	}
 
 	server.stop()
-	r.waitTrouble()
+	_ = r.waitTrouble()
 	if err := r.end(); err != nil {
 		t.Errorf("Run: %v", err)
 	}

@@ -88,11 +88,10 @@ func (s *stream) run(ctx context.Context) error {
 	retry := backoff.NewExponentialBackOff()
 	retry.InitialInterval, retry.MaxInterval = s.times.retryFirst, s.times.retryMost
 	s.began = time.Now()
-	var stop *stopError
 	for ctx.Err() == nil {
 		began := time.Now()
 		err := s.session(ctx)
-		if errors.As(err, &stop) {
+		if stop, ok := errors.AsType[*stopError](err); ok {
 			return stop.err
 		}
 		if ctx.Err() != nil {
@@ -131,8 +130,8 @@ func (s *stream) down(err error) {
 	s.mu.Unlock()
 	switch before := s.state.Swap(&streamState{err}).err; {
 	case before == nil && reason == "eof":
-		s.logger.Info("Hubble ended the stream", "err", err)
-	case before == nil, before == errNotYet, reasonOf(before) != reason:
+		s.logger.Info("stream ended by Hubble", "err", err)
+	case before == nil, errors.Is(before, errNotYet), reasonOf(before) != reason:
 		s.logger.Warn("not following Hubble", "err", err)
 	}
 }

@@ -60,14 +60,26 @@ func TestTrouble(t *testing.T) {
 		{"server without TLS", serve, withCA(good), []string{"does not speak TLS", "hubble.tls"}},
 		{"server with TLS", func(s *fake) string { return s.serve("[::1]:0", ca.server(hour, nil, "::1")).addr }, nil, []string{"closed the connection", "hubble.tls to true"}},
 		{"client certificate missing", func(s *fake) string { return s.serve("[::1]:0", ca.server(hour, ca, "::1")).addr }, withCA(good), []string{"a client certificate", "tls_client_cert_file"}},
-		{"client certificate of another CA", func(s *fake) string { return s.serve("[::1]:0", ca.server(hour, ca, "::1")).addr },
-			func(c *hubble.Config) { stranger.mutual(c); c.TLS = true }, []string{"the certificate of hubble.tls_client_cert_file " + stranger.cert}},
-		{"CA file missing", func(s *fake) string { return s.serve("[::1]:0", ca.server(hour, nil, "::1")).addr },
-			withCA(files{ca: dir + "/none.crt"}), []string{"hubble.tls_ca_cert_files " + dir + "/none.crt", "no such file"}},
-		{"CA file is none", func(s *fake) string { return s.serve("[::1]:0", ca.server(hour, nil, "::1")).addr },
-			withCA(files{ca: garbage}), []string{garbage, "no PEM certificate"}},
-		{"key file missing", func(s *fake) string { return s.serve("[::1]:0", ca.server(hour, ca, "::1")).addr },
-			func(c *hubble.Config) { good.mutual(c); c.TLS, c.TLSClientKeyFile = true, dir+"/none.key" }, []string{"hubble.tls_client_key_file " + dir + "/none.key", "no such file"}},
+		{
+			"client certificate of another CA", func(s *fake) string { return s.serve("[::1]:0", ca.server(hour, ca, "::1")).addr },
+			func(c *hubble.Config) { stranger.mutual(c); c.TLS = true },
+			[]string{"the certificate of hubble.tls_client_cert_file " + stranger.cert},
+		},
+		{
+			"CA file missing", func(s *fake) string { return s.serve("[::1]:0", ca.server(hour, nil, "::1")).addr },
+			withCA(files{ca: dir + "/none.crt"}),
+			[]string{"hubble.tls_ca_cert_files " + dir + "/none.crt", "no such file"},
+		},
+		{
+			"CA file is none", func(s *fake) string { return s.serve("[::1]:0", ca.server(hour, nil, "::1")).addr },
+			withCA(files{ca: garbage}),
+			[]string{garbage, "no PEM certificate"},
+		},
+		{
+			"key file missing", func(s *fake) string { return s.serve("[::1]:0", ca.server(hour, ca, "::1")).addr },
+			func(c *hubble.Config) { good.mutual(c); c.TLS, c.TLSClientKeyFile = true, dir+"/none.key" },
+			[]string{"hubble.tls_client_key_file " + dir + "/none.key", "no such file"},
+		},
 		{"refused request", func(s *fake) string {
 			s.refuse = status.Error(codes.InvalidArgument, "unknown protocol: \"x\"")
 			s.send(s.flow(0))
@@ -80,7 +92,7 @@ func TestTrouble(t *testing.T) {
 			}
 			server := grpc.NewServer()
 			t.Cleanup(server.Stop)
-			go server.Serve(l)
+			go func() { _ = server.Serve(l) }()
 			return l.Addr().String()
 		}, nil, []string{"speaks gRPC", "is it a Hubble server"}},
 	} {

@@ -99,9 +99,15 @@ func TestRulesWithoutFacts(t *testing.T) {
 			from, to who
 			rule     string
 		}{
-			{cart, world, "needs_cluster_facts"}, {world, cart, "needs_cluster_facts"}, {cart, node2, "needs_cluster_facts"},
-			{nobody, nobody, "needs_cluster_facts"}, {cartAtNode, world, "needs_cluster_facts"}, {hidden, db, "needs_cluster_facts"},
-			{cart, db, "in_cluster"}, {node1, world, "node_own"}, {node1, cart, "node_or_hidden_client"},
+			{cart, world, "needs_cluster_facts"},
+			{world, cart, "needs_cluster_facts"},
+			{cart, node2, "needs_cluster_facts"},
+			{nobody, nobody, "needs_cluster_facts"},
+			{cartAtNode, world, "needs_cluster_facts"},
+			{hidden, db, "needs_cluster_facts"},
+			{cart, db, "in_cluster"},
+			{node1, world, "node_own"},
+			{node1, cart, "node_or_hidden_client"},
 		} {
 			b := &flow.Batch{Records: []flow.Record{record1(names, row.from, row.to, six)}}
 			stage.Process(b)

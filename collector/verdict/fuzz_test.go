@@ -78,7 +78,8 @@ func FuzzRecord(f *testing.F) {
 			}
 			pod := []string{"", "pod"}[take(2)]
 			return flow.End{IP: a, Port: uint16(take(100)), NameSource: flow.NameSource(take(4)), Endpoint: names.Endpoint(flow.Endpoint{
-				Identity: ids[take(uint64(len(ids)))], ID: uint32(take(2)), Pod: names.Name(pod)})}
+				Identity: ids[take(uint64(len(ids)))], ID: uint32(take(2)), Pod: names.Name(pod),
+			})}
 		}
 		r := flow.Record{
 			Node: names.Name([]string{"node-1", "node-2", ""}[take(3)]), Cluster: names.Name("lab"), Source: end(source), Destination: end(destination),

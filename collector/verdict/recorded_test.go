@@ -134,10 +134,14 @@ func demo(node1, node2 verdict.Settings) *verdict.Cluster {
 
 func cluster(node1, node2 verdict.Settings, routers [4]string) *verdict.Cluster {
 	return &verdict.Cluster{Name: "lab", Nodes: []verdict.Node{
-		{Name: "node-1", Addresses: addrs("172.31.250.1", "2001:db8:a::1"), Router: addrs(routers[:2]...),
-			PodCIDRs: cidrs("10.201.1.0/24", "fd10:201:0:1::/96"), Settings: node1},
-		{Name: "node-2", Addresses: addrs("172.31.250.2", "2001:db8:a::2"), Router: addrs(routers[2:]...),
-			PodCIDRs: cidrs("10.201.2.0/24", "fd10:201:0:2::/96"), Settings: node2},
+		{
+			Name: "node-1", Addresses: addrs("172.31.250.1", "2001:db8:a::1"), Router: addrs(routers[:2]...),
+			PodCIDRs: cidrs("10.201.1.0/24", "fd10:201:0:1::/96"), Settings: node1,
+		},
+		{
+			Name: "node-2", Addresses: addrs("172.31.250.2", "2001:db8:a::2"), Router: addrs(routers[2:]...),
+			PodCIDRs: cidrs("10.201.2.0/24", "fd10:201:0:2::/96"), Settings: node2,
+		},
 	}}
 }
 

@@ -70,11 +70,13 @@ func TestScenarios(t *testing.T) {
 			{"queries of the dns proxy", proxyDNS, []count{{9, nothing}}},
 			{"dns as the proxy tells it", dnsL7, []count{{4, nat44}, {14, nat66}}},
 		}},
-		{"10", lab(bpf), []check{untouched,
+		{"10", lab(bpf), []check{
+			untouched,
 			{"dropped, pod to world", droppedWorld, []count{all(nat44, nat66, nat64)}},
 			{"dropped, pod to pod", droppedPods, []count{{4, native4}, {4, native6}}},
 		}},
-		{"11", lab(bpf), []check{untouched,
+		{"11", lab(bpf), []check{
+			untouched,
 			{"pod to pod", podPod, []count{all(native4, native6)}},
 			{"to the service's address", toVIP, []count{{6, nothing}}},
 			{"service_nat", serviceNAT, []count{{6, nothing}, {3, native4}, {3, native6}}},
@@ -85,11 +87,13 @@ func TestScenarios(t *testing.T) {
 			{"pod to world, who began is known", podWorld, []count{all(tunnel)}},
 		}},
 		{"16", lab(bpf), []check{{"fragments", fragments, []count{all(native6, nothing)}}}},
-		{"20", lab(iptables), []check{untouched,
+		{"20", lab(iptables), []check{
+			untouched,
 			{"pod to world, who began is known", podWorld, []count{all(nat66)}},
 			{"after iptables", afterIptables, []count{{out("20", v6), nat66}}},
 		}},
-		{"22", lab(iptables), []check{untouched,
+		{"22", lab(iptables), []check{
+			untouched,
 			{"service_nat on answers", serviceAnswers, []count{{13, native4}, {12, native6}}},
 			{"pod to pod", podPod, []count{all(native4, native6)}},
 		}},
@@ -98,18 +102,21 @@ func TestScenarios(t *testing.T) {
 		{"36", lab(bpf), []check{
 			{"translated source told on the way out", toldOut, []count{{out("36", v4), nat44Obs}, {out("36", v6), nat66Obs}, {out("36", v64), nat64Obs}}},
 		}},
-		{"41", lab(only4), []check{untouched,
+		{"41", lab(only4), []check{
+			untouched,
 			{"client at a router's address", atRouter, []count{{22, nat44}, {22, nat66}}},
 			{"answers to it", toRouter, []count{all(nothing)}},
 		}},
 		{"44", lab(bpf), []check{{"pod to pod", podPod, []count{all(native6)}}}},
-		{"61", demo(bpf, defaults), []check{untouched,
+		{"61", demo(bpf, defaults), []check{
+			untouched,
 			{"the node's own to the registry", nodeWorld, nil},
 			{"pod to world, who began is known", podWorld, []count{all(nat44, nat66)}},
 		}},
 		{"62", demo(bpf, defaults), []check{untouched, {"the node's own to the registry", nodeWorld, []count{{79, native4}, {80, native6}}}}},
 		{"65", demo(bpfHostFirewall, defaults), []check{untouched, {"the node's own to the registry", nodeWorld, []count{{20, native4}, {20, native6}}}}},
-		{"67", demo(bpf, hostFirewall), []check{untouched,
+		{"67", demo(bpf, hostFirewall), []check{
+			untouched,
 			{"the node's own to the registry", nodeWorld, []count{{80, native4}, {80, native6}}},
 			{"after iptables", afterIptables, []count{{4, nat44}, {5, nat66}}},
 		}},
@@ -139,7 +146,9 @@ func TestScenarios(t *testing.T) {
 			}
 		})
 	}
-	table.Flush()
+	if err := table.Flush(); err != nil {
+		t.Fatal(err)
+	}
 	t.Logf("scenario, flows, expected, got:\n%s", text.String())
 }
 

@@ -41,11 +41,16 @@ func newReserved(names *flow.Interner) reserved {
 		label string
 		side  flow.Side
 	}{
-		{"reserved:kube-apiserver", flow.SideKubeAPIServer}, {"reserved:host", flow.SideHost},
-		{"reserved:remote-node", flow.SideRemoteNode}, {"reserved:health", flow.SideHealth},
-		{"reserved:ingress", flow.SideIngress}, {"reserved:init", flow.SideInit},
-		{"reserved:unmanaged", flow.SideUnmanaged}, {"reserved:world", flow.SideWorld},
-		{"reserved:world-ipv4", flow.SideWorld}, {"reserved:world-ipv6", flow.SideWorld},
+		{"reserved:kube-apiserver", flow.SideKubeAPIServer},
+		{"reserved:host", flow.SideHost},
+		{"reserved:remote-node", flow.SideRemoteNode},
+		{"reserved:health", flow.SideHealth},
+		{"reserved:ingress", flow.SideIngress},
+		{"reserved:init", flow.SideInit},
+		{"reserved:unmanaged", flow.SideUnmanaged},
+		{"reserved:world", flow.SideWorld},
+		{"reserved:world-ipv4", flow.SideWorld},
+		{"reserved:world-ipv6", flow.SideWorld},
 	} {
 		l.names = append(l.names, names.Name(row.label))
 		l.sides = append(l.sides, row.side)

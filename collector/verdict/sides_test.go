@@ -68,7 +68,8 @@ func TestSides(t *testing.T) {
 			labels = append(labels, names.Name(l))
 		}
 		end := flow.End{IP: addr(row.addr), Service: names.Name(row.service), Endpoint: names.Endpoint(flow.Endpoint{
-			Identity: row.id, Labels: names.Names(labels), Pod: names.Name(row.pod)})}
+			Identity: row.id, Labels: names.Names(labels), Pod: names.Name(row.pod),
+		})}
 		r := flow.Record{Node: names.Name("node-1"), Cluster: names.Name("lab"), Source: end, Destination: end}
 		if row.tunnel {
 			r.TunnelProtocol = flow.VXLAN

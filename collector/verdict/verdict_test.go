@@ -98,8 +98,10 @@ func TestProcess(t *testing.T) {
 			}
 			got := &b.Records[0]
 			kinds := verdict.NewKinds()
-			want := judged{row.class.String(), "inferred", row.rule, row.embedded, "unknown", "none", facts,
-				kinds.Of(r.Source.IP).String(), kinds.Of(r.Destination.IP).String()}
+			want := judged{
+				row.class.String(), "inferred", row.rule, row.embedded, "unknown", "none", facts,
+				kinds.Of(r.Source.IP).String(), kinds.Of(r.Destination.IP).String(),
+			}
 			if row.class == flow.ClassUnknown {
 				want.Evidence = "none"
 			}
@@ -203,9 +205,14 @@ func mixed() *flow.Batch {
 	b := &flow.Batch{}
 	for i := range 1024 {
 		ends := [][2]string{
-			{"fd00:10:42::7", "2a00:1450:4001:80b::200e"}, {"10.42.0.7", "140.82.121.3"}, {"fd00:10:42::7", "fd00:10:42::9"},
-			{"fd00:10:42::7", "64:ff9b::140.82.121.3"}, {"10.42.0.7", "10.42.0.9"}, {"fd00:10:42::7", "2002:102:304::1"},
-			{"192.0.0.4", "140.82.121.3"}, {"", ""},
+			{"fd00:10:42::7", "2a00:1450:4001:80b::200e"},
+			{"10.42.0.7", "140.82.121.3"},
+			{"fd00:10:42::7", "fd00:10:42::9"},
+			{"fd00:10:42::7", "64:ff9b::140.82.121.3"},
+			{"10.42.0.7", "10.42.0.9"},
+			{"fd00:10:42::7", "2002:102:304::1"},
+			{"192.0.0.4", "140.82.121.3"},
+			{"", ""},
 		}[i%8]
 		r := b.Next()
 		r.Source.IP, r.Destination.IP, r.IsReply = addr(ends[0]), addr(ends[1]), flow.Tristate(i/8%3)
