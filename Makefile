@@ -4,6 +4,7 @@ ENGINE  := .cache/engine
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 GOFLAGS_BUILD := -trimpath -ldflags "-s -w -X main.version=$(VERSION)"
 FUZZTIME ?= 20s
+BENCHTIME ?= 1s
 
 .DEFAULT_GOAL := help
 .PHONY: help build run test test-hubble race lint fuzz bench golden docs engine check clean
@@ -38,7 +39,7 @@ fuzz: ## every fuzz target for FUZZTIME each
 		done; done
 
 bench: engine ## the benchmarks
-	go test -run '^$$' -bench . -benchmem ./...
+	go test -run "^$$" -bench . -benchmem -benchtime $(BENCHTIME) ./...
 
 golden: ## write the golden files anew; then read the difference
 	go test ./... -update
