@@ -36,8 +36,8 @@ var questions = []question{
 			family, drop_reason, count() AS connections
 		FROM connections WHERE outcome = 'denied' GROUP BY ALL ORDER BY connections DESC LIMIT 10`},
 	{"What was not seen?", `
-		SELECT node, cause, min(from) AS since, max(to) AS until, sum(count) AS events
-		FROM gaps GROUP BY ALL ORDER BY since`},
+		SELECT node, cause, min(from) AS since, max(to) AS until, sum(count) AS events, any(detail) AS why
+		FROM gaps GROUP BY node, cause ORDER BY since`},
 }
 
 // oneLine returns the SQL fit for a command line.
@@ -67,6 +67,9 @@ func (r *onceResult) print(ctx context.Context, w io.Writer, db *clickhouse.DB, 
 	if r.Connections, err = count(ctx, db, "connections"); err != nil {
 		return err
 	}
+	if r.Gaps, err = count(ctx, db, "gaps"); err != nil {
+		return err
+	}
 	for _, q := range questions {
 		rows, err := ask(ctx, db, q.SQL)
 		if err != nil {
@@ -90,7 +93,7 @@ func (r *onceResult) print(ctx context.Context, w io.Writer, db *clickhouse.DB, 
 }
 
 func (r *onceResult) printText(ctx context.Context, w io.Writer, db *clickhouse.DB) error {
-	fmt.Fprintf(w, "%d flows read, %d stored, %d connections made of them, %d gaps, in %.1f s\n",
+	fmt.Fprintf(w, "%d flows read, %d stored, %d connections made of them, %d gaps told, in %.1f s\n",
 		r.FlowsRead, r.FlowsStored, r.Connections, r.Gaps, r.Seconds)
 	for _, q := range questions {
 		fmt.Fprintf(w, "\n%s\n", q.Question)

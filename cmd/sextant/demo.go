@@ -162,7 +162,7 @@ func (cmd *demoCmd) once(a *app, cancel context.CancelFunc, ran <-chan error, cl
 	if a.ctx.Err() != nil {
 		return errors.New("interrupted")
 	}
-	result := onceResult{FlowsRead: cmd.plant.tally.flows.Load(), Gaps: cmd.plant.tally.gaps.Load()}
+	result := onceResult{FlowsRead: cmd.plant.tally.flows.Load()}
 	return result.print(a.ctx, a.stdout, db, cmd.Format, began)
 }
 

@@ -172,7 +172,7 @@ func (p *plant) stages(a *app) ([]collector.Stage, error) {
 	names := track.NewNames(p.names, namesCfg)
 	connections := track.New(p.trackCfg, p.names)
 	connections.AAAA = names
-	return []collector.Stage{&p.tally, names, judge, connections}, nil
+	return []collector.Stage{&p.tally, names, judge, verdict.NewHidden(p.names, judge), connections}, nil
 }
 
 // newJudge returns the stage that judges, knowing the prefixes and the cluster's state that the settings name.

@@ -420,11 +420,12 @@ const (
 	GapQueueFull                // a sink's own queue was full
 	GapRejected                 // a sink refused the records for good
 	GapShutdown                 // still queued when the drain time was over
+	GapHidden                   // the node's settings keep its own connections from showing
 )
 
 var gapCauseNames = []string{
 	"unknown", "lost_perf_ring", "lost_observer_queue", "lost_hubble_ring", "ring_overrun", "ring_wrapped",
-	"agent_restart", "node_unavailable", "node_gone", "queue_full", "rejected", "shutdown",
+	"agent_restart", "node_unavailable", "node_gone", "queue_full", "rejected", "shutdown", "hidden_by_settings",
 }
 
 func (v GapCause) String() string { return word(gapCauseNames, v) }

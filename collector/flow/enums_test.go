@@ -36,7 +36,7 @@ var enums = []struct {
 	{"source_name_source", flow.NameSourceNone, flow.NameSourceDNS, flow.NameSource(255), "none…dns", 3},
 	{"outcome", flow.OutcomeUnknown, flow.Denied, flow.Outcome(255), "unknown…denied", 5},
 	{"view", flow.ViewUnknown, flow.ViewDestination, flow.View(255), "unknown…destination", 6},
-	{"cause", flow.GapUnknown, flow.GapShutdown, flow.GapCause(255), "unknown…shutdown", 12},
+	{"cause", flow.GapUnknown, flow.GapHidden, flow.GapCause(255), "unknown…hidden_by_settings", 13},
 	{"tcp_flags", flow.TCPFlags(0), flow.TCPFlags(511), flow.TCPFlags(512), "…SYN,ACK,FIN,RST,PSH,URG,ECE,CWR,NS", 512},
 }
 
