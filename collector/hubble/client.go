@@ -51,6 +51,7 @@ type common struct {
 type times struct {
 	poll       time.Duration // between questions for an agent's numbers
 	relayPoll  time.Duration // the same for Relay, which asks all its nodes
+	accept     time.Duration // a request that was not refused for so long is accepted
 	retryFirst time.Duration
 	retryMost  time.Duration
 	slice      time.Duration // an outage that lasts is told as often

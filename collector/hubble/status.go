@@ -195,7 +195,7 @@ func (s *session) setAccountingLocked(on bool) {
 func (s *session) poll(ctx context.Context) {
 	select { // a refused request fails at once, and must not look like being followed
 	case <-s.first:
-	case <-time.After(s.times.poll / 10):
+	case <-time.After(s.times.accept):
 	case <-ctx.Done():
 		return
 	}

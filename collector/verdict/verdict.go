@@ -68,6 +68,9 @@ func (s *Stage) judge(r *flow.Record, facts *Facts, prefixes *Prefixes) {
 		r.SourceNATEvidence = flow.EvidenceNone
 	}
 	r.EgressIP, r.EgressIPEvidence = seen.egress(rule.egress)
+	if r.Class == flow.NAT64 && !r.EgressIP.Is4() { // the outside sees the translator's own IPv4 address, which nothing tells
+		r.EgressIP, r.EgressIPEvidence = netip.Addr{}, flow.EvidenceNone
+	}
 }
 
 // A mask is what a rule asks for, apart from its words: all rules are tried on every record.
