@@ -61,7 +61,7 @@ type times struct {
 
 func (c Config) times() times {
 	return times{
-		poll: c.StatusWait, relayPoll: 2 * c.StatusWait, retryFirst: 200 * time.Millisecond, retryMost: 10 * time.Second,
+		poll: c.StatusWait, relayPoll: 2 * c.StatusWait, accept: time.Second, retryFirst: 200 * time.Millisecond, retryMost: 10 * time.Second,
 		slice: slice, settle: 5 * time.Second, grace: 2 * time.Minute,
 	}
 }
