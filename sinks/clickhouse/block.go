@@ -16,21 +16,27 @@ import (
 // block is an insert into one table: its columns in the form in which they travel. It is filled anew for each delivery
 // and keeps its memory.
 type block[R any] struct {
-	table  string
-	insert string // the statement
-	input  proto.Input
-	fills  []func(rows [][]R)
-	rows   [][]R // of the delivery, as long as it is being written
+	table     string
+	fields    []flow.Field[R]
+	day       func(*R) time.Time // whose days are the table's partitions; nil where it has none
+	statement string
+	input     proto.Input
+	fills     []func(rows [][]R)
+	rows      [][]R // of the delivery, as long as it is being written
+
+	token  string // of the delivery that was tried last
+	rounds int    // of inserts that were begun for it
+	blind  bool   // what was stored of it cannot be seen
 }
 
 func newBlock[R any](database, table string, fields []flow.Field[R], d *dictionary) *block[R] {
-	b := &block[R]{table: table}
+	b := &block[R]{table: table, fields: fields}
 	for i := range fields {
 		data, fill := newColumn(&fields[i], d)
 		b.input = append(b.input, proto.InputColumn{Name: fields[i].Name, Data: data})
 		b.fills = append(b.fills, fill)
 	}
-	b.insert = "INSERT INTO " + path(database, table) + " " + b.input.Columns() + " VALUES"
+	b.statement = "INSERT INTO " + path(database, table) + " " + b.input.Columns() + " VALUES"
 	return b
 }
 
@@ -46,23 +52,20 @@ func (b *block[R]) reset() {
 	b.rows = b.rows[:0]
 }
 
-// write stores the rows of a delivery in one insert, unless the server remembers its token: then they are there already.
-func (b *block[R]) write(ctx context.Context, c *conn, token string) error {
-	if len(b.rows) == 0 {
-		return nil
-	}
-	b.fill()
-	return rejection(c.do(ctx, ch.Query{Body: b.insert, Input: b.input, Settings: []ch.Setting{
+// insert sends rows in one insert, which the server ignores where it remembers the token.
+func (b *block[R]) insert(ctx context.Context, c *conn, token string, rows [][]R) error {
+	b.fill(rows)
+	return rejection(c.do(ctx, ch.Query{Body: b.statement, Input: b.input, Settings: []ch.Setting{
 		{Key: "async_insert", Value: "0"}, // the default of newer servers would gather again what is gathered already
 		{Key: "insert_deduplicate", Value: "1"},
-		{Key: "insert_deduplication_token", Value: token + "-" + b.table},
+		{Key: "insert_deduplication_token", Value: token},
 	}}))
 }
 
-// fill turns the rows into columns, one column at a time.
-func (b *block[R]) fill() {
+// fill turns rows into columns, one column at a time.
+func (b *block[R]) fill(rows [][]R) {
 	for _, fill := range b.fills {
-		fill(b.rows)
+		fill(rows)
 	}
 }
 

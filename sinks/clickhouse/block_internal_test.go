@@ -56,7 +56,7 @@ func TestNoAllocationPerRow(t *testing.T) {
 	allocations := map[int]float64{}
 	for _, n := range []int{10_000, 1000} {
 		b.rows = records(n)
-		allocations[n] = testing.AllocsPerRun(5, b.fill)
+		allocations[n] = testing.AllocsPerRun(5, func() { b.fill(b.rows) })
 		if allocations[n] != 0 {
 			t.Errorf("%v allocations for %d rows, want none", allocations[n], n)
 		}
@@ -64,7 +64,7 @@ func TestNoAllocationPerRow(t *testing.T) {
 	var buf proto.Buffer
 	for _, n := range []int{10_000, 1000} {
 		b.rows = records(n)
-		b.fill()
+		b.fill(b.rows)
 		allocations[n] = testing.AllocsPerRun(5, func() {
 			buf.Reset()
 			if err := (proto.Block{Columns: len(b.input), Rows: n}).EncodeRawBlock(&buf, proto.Version, b.input); err != nil {
@@ -83,7 +83,7 @@ func BenchmarkFill(b *testing.B) {
 	block.rows = records(rows)
 	b.ReportAllocs()
 	for b.Loop() {
-		block.fill()
+		block.fill(block.rows)
 	}
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/rows, "ns/row")
 }
@@ -92,7 +92,7 @@ func BenchmarkEncode(b *testing.B) {
 	const rows = 50_000
 	block := newBlock("sextant", "flows", flow.Fields, newDictionary())
 	block.rows = records(rows)
-	block.fill()
+	block.fill(block.rows)
 	var buf proto.Buffer
 	b.ReportAllocs()
 	for b.Loop() {

@@ -1,14 +1,16 @@
 // Package clickhouse stores flows, connections and gaps in ClickHouse: one table each, made from the field tables of
 // collector/flow, and filled in large native blocks of columns. It also answers SQL by hand (DB).
 //
-// A delivery is stored at most once, however often it is tried, because its token travels with the insert. What this
-// package refuses to do is wait: queues, batching and retries belong to the collector's pipeline.
+// A delivery is stored once, however often it is tried: its token travels with the insert, so that the server can tell a
+// repetition, and what a repetition should have found is looked for, because a server that was killed may remember the
+// token alone. What this package refuses to do is wait: queues, batching and retries belong to the collector's pipeline.
 package clickhouse
 
 import (
 	"context"
 	"log/slog"
 	"strings"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -37,12 +39,15 @@ func New(cfg Config, logger *slog.Logger, reg prometheus.Registerer) *Sink {
 		}
 	}
 	d := newDictionary()
-	return &Sink{
+	s := &Sink{
 		cfg: cfg, logger: logger, metrics: newMetrics(reg),
 		flows:       newBlock(cfg.Database, "flows", fields, d),
 		connections: newBlock(cfg.Database, "connections", flow.ConnectionFields, d),
 		gaps:        newBlock(cfg.Database, "gaps", flow.GapFields, d),
 	}
+	s.flows.day = func(r *flow.Record) time.Time { return r.Time }
+	s.connections.day = func(c *flow.Connection) time.Time { return c.First }
+	return s
 }
 
 // Check tells whether rows could be stored now: it connects, makes what is missing of the tables, and disconnects. It may
@@ -78,12 +83,12 @@ func (s *Sink) Write(ctx context.Context, d collector.Delivery) error {
 		s.connections.add(b.Connections)
 		s.gaps.add(b.Gaps)
 	}
-	err := s.flows.write(ctx, s.conn, d.Token)
+	err := s.flows.write(ctx, s, d.Token)
 	if err == nil {
-		err = s.connections.write(ctx, s.conn, d.Token)
+		err = s.connections.write(ctx, s, d.Token)
 	}
 	if err == nil {
-		err = s.gaps.write(ctx, s.conn, d.Token)
+		err = s.gaps.write(ctx, s, d.Token)
 	}
 	if err != nil {
 		s.Close()

@@ -23,6 +23,7 @@ const (
 type conn struct {
 	cfg    *Config
 	client *ch.Client
+	have   state // of the server when it was connected
 }
 
 // connect dials and logs in.

@@ -73,12 +73,16 @@ func TestMetrics(t *testing.T) {
 			if v < 3*1000*10 || v > 3*1000*100 {
 				t.Errorf("%v bytes for 3,000 rows", v)
 			}
+		case "sextant_clickhouse_burnt_tokens_total":
+			if v != 0 {
+				t.Errorf("%v burnt tokens, want none", v)
+			}
 		default:
 			t.Errorf("unexpected metric %s", f.GetName())
 		}
 	}
-	if len(families) != 2 {
-		t.Errorf("%d metrics, want 2", len(families))
+	if len(families) != 3 {
+		t.Errorf("%d metrics, want 3", len(families))
 	}
 	if n := strings.Count(log.String(), "schema changed"); n != 3 || !strings.Contains(log.String(), "`"+c.Database+"`.`gaps`") {
 		t.Errorf("the log tells of %d new tables:\n%s", n, log.String())

@@ -6,6 +6,7 @@ import "github.com/prometheus/client_golang/prometheus"
 type metrics struct {
 	sent        prometheus.Counter
 	connections prometheus.Counter
+	burnt       prometheus.Counter
 }
 
 func newMetrics(reg prometheus.Registerer) *metrics {
@@ -18,7 +19,11 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 			Name: "sextant_clickhouse_connections_total",
 			Help: "Connections made to ClickHouse.",
 		}),
+		burnt: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "sextant_clickhouse_burnt_tokens_total",
+			Help: "Inserts repeated under another token, because ClickHouse remembered the first token but not the rows.",
+		}),
 	}
-	reg.MustRegister(m.sent, m.connections)
+	reg.MustRegister(m.sent, m.connections, m.burnt)
 	return m
 }

@@ -30,6 +30,7 @@ func (c *conn) migrate(ctx context.Context) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
+	c.have = have
 	statements, err := plan(c.cfg.Database, c.cfg.schema(), have)
 	if err != nil {
 		return nil, c.cfg.fault(err, "%v; use another clickhouse.database", err)

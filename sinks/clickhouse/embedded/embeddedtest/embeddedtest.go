@@ -71,6 +71,13 @@ func Start(t testing.TB) *embedded.Server {
 		t.Fatal("call embeddedtest.Main in TestMain")
 	}
 	if shared.srv != nil {
+		select {
+		case <-shared.srv.Done(): // a test has cost it its life, and fails by itself: the others go on
+			if err := shared.srv.Start(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		default:
+		}
 		return shared.srv
 	}
 	dir, err := os.MkdirTemp("", "sextant-engine-")
