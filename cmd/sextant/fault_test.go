@@ -21,6 +21,9 @@ import (
 	"sextant/sinks/clickhouse/embedded/embeddedtest"
 )
 
+// outages are how long the engine stays away after which fault.
+var outages = map[int]time.Duration{3: time.Second, 7: 30 * time.Second}
+
 // TestNothingLostOrDoubled plays the recorded cluster through the collector into a real ClickHouse, kills both Hubble
 // servers ten times and the engine twice on the way, and compares the identifiers that were stored with the recorded
 // ones.
@@ -67,9 +70,9 @@ func TestNothingLostOrDoubled(t *testing.T) {
 		// A fault at every eleventh of the way.
 		for faults < 10 && p.tally.flows.Load() > want*int64(faults+1)/11 {
 			hubbles.restart(t)
-			if faults == 3 || faults == 7 {
+			if away, ok := outages[faults]; ok {
 				engine.Kill()
-				time.Sleep(time.Second)
+				time.Sleep(away)
 				if err := engine.Start(t.Context()); err != nil {
 					t.Fatal(err)
 				}
