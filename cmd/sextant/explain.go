@@ -35,8 +35,11 @@ func (cmd *explainCmd) Run(a *app) error {
 		return err
 	}
 	names := flow.NewInterner()
-	judge, _, err := newJudge(names, cmd.cfg, a.logger)
+	judge, prefixes, err := newJudge(names, cmd.cfg, a.logger)
 	if err != nil {
+		return err
+	}
+	if err := prefixes.discoverOnce(a.ctx, cmd.cfg); err != nil {
 		return err
 	}
 	for i, what := range cmd.What {

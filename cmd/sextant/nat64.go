@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -8,6 +9,7 @@ import (
 	"net/netip"
 	"slices"
 	"sync"
+	"time"
 
 	"sextant/collector/verdict"
 	"sextant/enrich/dns64"
@@ -17,7 +19,7 @@ type verdictConfig struct {
 	State          []string `yaml:"state" flag:"state" doc:"files or folders with the cluster's Kubernetes objects as kubectl get -o yaml writes them: nodes, pods, services, cilium-config …; without them what only the configuration tells is unknown"`
 	NAT64Prefixes  []string `yaml:"nat64_prefixes" flag:"nat64-prefix" doc:"NAT64 prefixes of the network beside the well-known 64:ff9b::/96 (RFC 6052: /32, /40, /48, /56, /64 or /96)"`
 	NAT64Learn     bool     `yaml:"nat64_learn" doc:"also take the prefixes that DNS answers for ipv4only.arpa reveal to pods (RFC 7050)"`
-	NAT64Discovery string   `yaml:"nat64_discovery" doc:"resolver that is asked for ipv4only.arpa now and then (RFC 7050): system, an address of one, or off"`
+	NAT64Discovery string   `yaml:"nat64_discovery" doc:"resolver that is asked for ipv4only.arpa (RFC 7050), now and then by a service: system, an address of one, or off; ask the one that the pods use"`
 }
 
 func defaultVerdict() verdictConfig { return verdictConfig{NAT64Learn: true, NAT64Discovery: "off"} }
@@ -116,6 +118,22 @@ func (n *nat64) synthetic(a netip.Addr) bool {
 	n.mu.Unlock()
 	_, _, ok := prefixes.Embedded(a)
 	return ok
+}
+
+// discoverOnce asks the resolver that the settings name, if they name one, for what is done in a moment.
+func (n *nat64) discoverOnce(ctx context.Context, cfg verdictConfig) error {
+	resolver, ask, err := cfg.resolver()
+	if err != nil || !ask {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	prefixes, err := dns64.Discover(ctx, resolver)
+	if err != nil {
+		return fmt.Errorf("verdict.nat64_discovery %s: %w", cfg.NAT64Discovery, err)
+	}
+	n.discover(prefixes)
+	return nil
 }
 
 // discover asks the resolver for prefixes until the end.

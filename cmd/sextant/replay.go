@@ -53,6 +53,9 @@ func (cmd *replayCmd) Run(a *app) error {
 	if err := p.build(a, plan, collector.Config{Tracer: tracer}); err != nil {
 		return err
 	}
+	if err := p.nat64.discoverOnce(a.ctx, p.verdictCfg); err != nil {
+		return err
+	}
 	files := hubble.NewFiles(hubble.FilesConfig{
 		Paths: cmd.Files, Strict: cmd.Strict, Names: p.names, Pool: flow.NewPool(p.pipelineCfg.BatchRows), Logger: a.logger,
 	})
