@@ -62,7 +62,7 @@ func TestNothingLostOrDoubled(t *testing.T) {
 
 	want := int64(cluster.Flows())
 	faults := 0
-	for deadline := time.Now().Add(4 * time.Minute); p.tally.flows.Load() < want; {
+	for deadline := time.Now().Add(6 * time.Minute); p.tally.flows.Load() < want; {
 		if time.Now().After(deadline) {
 			t.Fatalf("only %d of %d flows arrived", p.tally.flows.Load(), want)
 		}
