@@ -104,7 +104,7 @@ func (s *Stage) look(r *flow.Record) (v sight, why word) {
 	switch {
 	case r.EventType == flow.EventDrop:
 		v.role, v.view = roleDrop, dropView(r)
-		v.guessed = !known && !isPolicyDrop(r.DropCode)
+		v.guessed = !known
 	case !known:
 		return v, wordUntracked
 	case r.EventType == flow.EventPolicyVerdict:
@@ -227,10 +227,6 @@ func dropView(r *flow.Record) flow.View {
 	}
 	return flow.ViewLoadBalancer
 }
-
-// isPolicyDrop reports whether policy dropped the packet, which it is asked about only where something begins
-// (pkg/monitor/api/drop.go: policy denied, denied by deny policy, authentication required).
-func isPolicyDrop(code uint16) bool { return code == 133 || code == 181 || code == 189 }
 
 // counts reports whether the first such flow of a connection is the one that counts it. Whoever sees only one node has to
 // come to the same answer, so it depends on nothing but the record: what goes to a pod counts where it arrives, all else

@@ -138,7 +138,7 @@ func (s *Stage) look(seen *sight, r *flow.Record, f *Facts, prefixes *Prefixes) 
 	r.Destination.Kind = s.kinds.Of(r.Destination.IP)
 	r.Noise = noiseOf(r)
 
-	from, to, known := ends(r)
+	from, to, known := r.Ends()
 	*seen = sight{Record: r, family: r.Family}
 	seen.from.read(from, f)
 	seen.to.read(to, f)
@@ -169,34 +169,6 @@ func familyOf(addrs ...netip.Addr) flow.Family {
 	}
 	return flow.FamilyNone
 }
-
-// ends returns who began, as far as a verdict may rely on it. The socket load-balancer's reverse events come with every
-// datagram that a socket receives, of whoever began (bpf/bpf_sock.c, __sock6_xlate_rev), an ICMP error answers a packet of
-// either side, and policy is only asked about what begins.
-func ends(r *flow.Record) (from, to *flow.End, known bool) {
-	switch {
-	case r.SocketPoint == flow.SocketPreReverse || r.SocketPoint == flow.SocketPostReverse,
-		r.TraceReason == flow.ReasonRelated, icmpError(r):
-		return &r.Source, &r.Destination, false
-	case r.EventType == flow.EventDrop && policyDenied(r.DropCode):
-		return &r.Source, &r.Destination, true
-	}
-	return r.Ends()
-}
-
-func icmpError(r *flow.Record) bool {
-	switch r.Protocol {
-	case flow.ICMPv6: // RFC 4443 section 2.1
-		return r.ICMPType < 128
-	case flow.ICMP: // RFC 792
-		return r.ICMPType == 3 || r.ICMPType == 4 || r.ICMPType == 5 || r.ICMPType == 11 || r.ICMPType == 12
-	}
-	return false
-}
-
-// policyDenied knows the drop codes of policy (pkg/monitor/api/drop.go): denied, denied by a deny rule, authentication
-// required.
-func policyDenied(code uint16) bool { return code == 133 || code == 181 || code == 189 }
 
 // packet finds what the packet alone shows.
 func (s *sight) packet() {
