@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -97,6 +98,16 @@ type Pipeline struct {
 	cfg     Config
 	metrics *metrics
 	queues  []*queue
+
+	flows, connections, gaps atomic.Int64 // handed to the queues
+}
+
+// Counts is what a pipeline has handed to its sinks' queues so far.
+type Counts struct{ Flows, Connections, Gaps int64 }
+
+// Counts returns the counts of now.
+func (p *Pipeline) Counts() Counts {
+	return Counts{p.flows.Load(), p.connections.Load(), p.gaps.Load()}
 }
 
 // New returns a pipeline. Nothing runs yet.
@@ -208,6 +219,9 @@ func (p *Pipeline) hand(ctx context.Context, b *flow.Batch, span trace.SpanConte
 			return err
 		}
 	}
+	p.flows.Add(int64(len(b.Records)))
+	p.connections.Add(int64(len(b.Connections)))
+	p.gaps.Add(int64(len(b.Gaps)))
 	return nil
 }
 

@@ -56,6 +56,9 @@ func TestOverflowIsSaidOnce(t *testing.T) {
 		if err := p.Run(t.Context(), drip(30)); err != nil {
 			t.Fatal(err)
 		}
+		if got := p.Counts(); got != (collector.Counts{Flows: 30}) {
+			t.Errorf("counts are %+v, want 30 flows", got)
+		}
 		said := 0
 		for line := range strings.Lines(log.String()) {
 			if strings.Contains(line, "queue is full") {

@@ -14,7 +14,6 @@ import (
 
 	"github.com/alecthomas/kong"
 
-	"sextant/collector"
 	"sextant/collector/hubble"
 	"sextant/collector/hubble/playback"
 	"sextant/deploy/demo"
@@ -83,7 +82,7 @@ func (cmd *demoCmd) Run(a *app) error {
 		return err
 	}
 	p.verdictCfg.State = append([]string{state}, p.verdictCfg.State...)
-	err = p.build(a, blueprint{sinks: []string{"clickhouse", "prometheus"}, lossless: true, live: !cmd.Once}, collector.Config{})
+	err = p.build(a, blueprint{sinks: []string{"clickhouse", "prometheus"}, lossless: true, live: !cmd.Once}, nil)
 	removeState()
 	if err != nil {
 		return err
@@ -145,14 +144,14 @@ func (cmd *demoCmd) once(a *app, cancel context.CancelFunc, ran <-chan error, cl
 	}
 	defer db.Close()
 	deadline := time.After(onceDeadline - time.Since(began))
-	for want := int64(cluster.Flows()); cmd.plant.tally.flows.Load() < want; {
+	for want := int64(cluster.Flows()); cmd.plant.pipeline.Counts().Flows < want; {
 		select {
 		case <-time.After(20 * time.Millisecond):
 		case err := <-ran:
 			return errors.Join(err, a.ctx.Err())
 		case <-deadline:
 			cancel()
-			return errors.Join(fmt.Errorf("only %d of %d flows had arrived after %s", cmd.plant.tally.flows.Load(), want, onceDeadline), <-ran)
+			return errors.Join(fmt.Errorf("only %d of %d flows had arrived after %s", cmd.plant.pipeline.Counts().Flows, want, onceDeadline), <-ran)
 		}
 	}
 	cancel() // drains
@@ -162,7 +161,7 @@ func (cmd *demoCmd) once(a *app, cancel context.CancelFunc, ran <-chan error, cl
 	if a.ctx.Err() != nil {
 		return errors.New("interrupted")
 	}
-	result := onceResult{FlowsRead: cmd.plant.tally.flows.Load()}
+	result := onceResult{FlowsRead: cmd.plant.pipeline.Counts().Flows}
 	return result.print(a.ctx, a.stdout, db, cmd.Format, began)
 }
 
@@ -253,7 +252,7 @@ func (cmd *demoCmd) welcome(cluster *playback.Cluster, peers []string, httpAddr 
 	var text strings.Builder
 	fmt.Fprintf(&text, `
 Sextant runs. It follows a recorded two-node Cilium cluster, which plays %s again and again:
-  Hubble       %s and %s (real gRPC; hubble observe --server works too)
+  Hubble       %s and %s (real gRPC)
   ClickHouse   %s, database %s
   metrics      http://localhost:%s/metrics
 

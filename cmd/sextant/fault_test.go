@@ -13,7 +13,6 @@ import (
 
 	"google.golang.org/grpc"
 
-	"sextant/collector"
 	"sextant/collector/flow"
 	"sextant/collector/hubble"
 	"sextant/collector/hubble/playback"
@@ -41,7 +40,7 @@ func TestNothingLostOrDoubled(t *testing.T) {
 	p.clickhouseCfg.TTLFlows = 0
 	p.pipelineCfg.DeliveryRows, p.pipelineCfg.DeliveryWait = 1000, 50*time.Millisecond
 	a := &app{ctx: t.Context(), logger: slog.New(slog.NewTextHandler(t.Output(), nil))}
-	if err := p.build(a, blueprint{sinks: []string{"clickhouse"}, lossless: true}, collector.Config{}); err != nil {
+	if err := p.build(a, blueprint{sinks: []string{"clickhouse"}, lossless: true}, nil); err != nil {
 		t.Fatal(err)
 	}
 	defer p.store.Close()
@@ -62,13 +61,13 @@ func TestNothingLostOrDoubled(t *testing.T) {
 
 	want := int64(cluster.Flows())
 	faults := 0
-	for deadline := time.Now().Add(6 * time.Minute); p.tally.flows.Load() < want; {
+	for deadline := time.Now().Add(6 * time.Minute); p.pipeline.Counts().Flows < want; {
 		if time.Now().After(deadline) {
-			t.Fatalf("only %d of %d flows arrived", p.tally.flows.Load(), want)
+			t.Fatalf("only %d of %d flows arrived", p.pipeline.Counts().Flows, want)
 		}
 		time.Sleep(20 * time.Millisecond)
 		// A fault at every eleventh of the way.
-		for faults < 10 && p.tally.flows.Load() > want*int64(faults+1)/11 {
+		for faults < 10 && p.pipeline.Counts().Flows > want*int64(faults+1)/11 {
 			hubbles.restart(t)
 			if away, ok := outages[faults]; ok {
 				engine.Kill()

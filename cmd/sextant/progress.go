@@ -33,21 +33,21 @@ func onTerminal(a *app) bool {
 
 // show is called once a second.
 func (p *progress) show() {
-	flows, gaps := p.plant.tally.flows.Load(), p.plant.tally.gaps.Load()
-	rate := flows - p.last
-	p.last = flows
+	told := p.plant.pipeline.Counts()
+	rate := told.Flows - p.last
+	p.last = told.Flows
 	state := "all is well"
 	if err := p.plant.pipeline.Healthy(); err != nil {
 		state = "ClickHouse is away, rows wait"
 	}
 	if p.terminal {
 		fmt.Fprintf(p.app.stdout, "\r\x1b[K%s  %d flows, %d in the last second, %d gaps  %s",
-			time.Since(p.began).Round(time.Second), flows, rate, gaps, state)
+			time.Since(p.began).Round(time.Second), told.Flows, rate, told.Gaps, state)
 		return
 	}
 	if time.Since(p.logged) >= logEvery {
 		p.logged = time.Now()
-		p.app.logger.Info("demo runs", "flows", flows, "gaps", gaps, "state", state)
+		p.app.logger.Info("demo runs", "flows", told.Flows, "gaps", told.Gaps, "state", state)
 	}
 }
 

@@ -7,7 +7,6 @@ import (
 	"github.com/alecthomas/kong"
 	"github.com/prometheus/common/expfmt"
 
-	"sextant/collector"
 	"sextant/collector/flow"
 	"sextant/collector/hubble"
 	"sextant/sinks/stdout"
@@ -50,7 +49,7 @@ func (cmd *replayCmd) Run(a *app) error {
 	}
 	defer stopTracing()
 	plan := blueprint{sinks: cmd.Sink, lossless: true, print: stdout.Config{Out: a.stdout, Only: cmd.Only}}
-	if err := p.build(a, plan, collector.Config{Tracer: tracer}); err != nil {
+	if err := p.build(a, plan, tracer); err != nil {
 		return err
 	}
 	if err := p.nat64.discoverOnce(a.ctx, p.verdictCfg); err != nil {
@@ -70,7 +69,7 @@ func (cmd *replayCmd) Run(a *app) error {
 		err = errors.Join(err, cmd.printMetrics(a))
 	}
 	r := files.Report()
-	a.logger.Info("replayed", "flows", r.Flows, "gaps", p.tally.gaps.Load(), "other_lines", r.Other, "broken_lines", r.Broken, "flaws", r.Flaws)
+	a.logger.Info("replayed", "flows", r.Flows, "gaps", p.pipeline.Counts().Gaps, "other_lines", r.Other, "broken_lines", r.Broken, "flaws", r.Flaws)
 	if a.ctx.Err() != nil {
 		err = errors.Join(err, errors.New("interrupted: not all of the input was replayed"))
 	}

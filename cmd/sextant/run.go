@@ -6,7 +6,6 @@ import (
 
 	"github.com/alecthomas/kong"
 
-	"sextant/collector"
 	"sextant/collector/hubble"
 	"sextant/sinks/stdout"
 )
@@ -41,7 +40,7 @@ func (cmd *runCmd) Run(a *app) error {
 		return err
 	}
 	defer stopTracing()
-	if err := p.build(a, blueprint{sinks: cmd.Sink, live: true, print: stdout.Config{Out: a.stdout, Live: true}}, collector.Config{Tracer: tracer}); err != nil {
+	if err := p.build(a, blueprint{sinks: cmd.Sink, live: true, print: stdout.Config{Out: a.stdout, Live: true}}, tracer); err != nil {
 		return err
 	}
 	client, err := hubble.New(cmd.hubbleCfg, p.names, a.logger, p.registry)
@@ -64,6 +63,7 @@ func (cmd *runCmd) Run(a *app) error {
 	if p.store != nil {
 		p.store.Close()
 	}
-	a.logger.Info("stopped", "flows", p.tally.flows.Load(), "gaps", p.tally.gaps.Load(), "stored_all", err == nil)
+	told := p.pipeline.Counts()
+	a.logger.Info("stopped", "flows", told.Flows, "connections", told.Connections, "gaps", told.Gaps, "stored_all", err == nil)
 	return err
 }

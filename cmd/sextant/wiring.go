@@ -12,6 +12,7 @@ import (
 
 	prom "github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
+	"go.opentelemetry.io/otel/trace"
 
 	"sextant/collector"
 	"sextant/collector/flow"
@@ -34,7 +35,6 @@ type plant struct {
 
 	names    *flow.Interner
 	registry *prom.Registry
-	tally    tally
 	nat64    *nat64
 	pipeline *collector.Pipeline
 	store    *clickhouse.Sink // nil without a clickhouse sink
@@ -85,7 +85,7 @@ func newPlant() *plant {
 	return p
 }
 
-// sections are the settings of a plant with the named sinks.
+// sections are the settings of a plant.
 func (p *plant) sections() sections {
 	return sections{
 		newSection("clickhouse", false, &p.clickhouseCfg),
@@ -110,7 +110,7 @@ type blueprint struct {
 }
 
 // build makes the stages, sinks and the pipeline. Nothing runs or connects yet.
-func (p *plant) build(a *app, plan blueprint, tracer collector.Config) error {
+func (p *plant) build(a *app, plan blueprint, tracer trace.Tracer) error {
 	if err := p.validate(); err != nil {
 		return err
 	}
@@ -121,7 +121,7 @@ func (p *plant) build(a *app, plan blueprint, tracer collector.Config) error {
 	cfg := collector.Config{
 		Stages:   stages,
 		Lossless: plan.lossless, Drain: p.pipelineCfg.DrainDeadline,
-		Names: p.names, Logger: a.logger, Registry: p.registry, Tracer: tracer.Tracer,
+		Names: p.names, Logger: a.logger, Registry: p.registry, Tracer: tracer,
 	}
 	if plan.live {
 		cfg.Tick = time.Second
@@ -172,7 +172,7 @@ func (p *plant) stages(a *app) ([]collector.Stage, error) {
 	names := track.NewNames(p.names, namesCfg)
 	connections := track.New(p.trackCfg, p.names)
 	connections.AAAA = names
-	return []collector.Stage{&p.tally, names, judge, verdict.NewHidden(p.names, judge), connections}, nil
+	return []collector.Stage{names, judge, verdict.NewHidden(p.names, judge), connections}, nil
 }
 
 // newJudge returns the stage that judges, knowing the prefixes and the cluster's state that the settings name.
@@ -203,15 +203,6 @@ func loadFacts(names *flow.Interner, paths []string, logger *slog.Logger) (*verd
 		logger.Warn("cluster state in doubt", "why", doubt)
 	}
 	return verdict.NewFacts(names, cluster), nil
-}
-
-// tally counts what passes, for the words at the end of a run.
-type tally struct{ flows, gaps atomic.Int64 }
-
-// Process implements collector.Stage.
-func (t *tally) Process(b *flow.Batch) {
-	t.flows.Add(int64(len(b.Records)))
-	t.gaps.Add(int64(len(b.Gaps)))
 }
 
 // findStore points the settings at the engine that runs on this machine, unless they name a server themselves.
