@@ -7,7 +7,7 @@ FUZZTIME ?= 20s
 BENCHTIME ?= 1s
 
 .DEFAULT_GOAL := help
-.PHONY: help build run test test-hubble race lint fuzz bench golden docs engine check clean
+.PHONY: help build run test test-hubble test-kube kube race lint fuzz bench golden docs engine check clean
 
 help: ## print this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -24,6 +24,21 @@ test: engine ## the tests of the product, against a real ClickHouse engine
 
 test-hubble: ## the tests against Hubble's own server, in a module of their own (minutes to build)
 	cd test/hubble && go vet ./... && go test ./...
+
+test-kube: kube ## the tests against a real kube-apiserver with etcd, in a module of their own (minutes to build)
+	cd test/kube && go vet ./... && go test ./...
+
+kube: .cache/kube/kube-apiserver .cache/kube/etcd ## build kube-apiserver and etcd into .cache/kube, once for each version
+
+# Without -trimpath the packages that they share with the tests are compiled once.
+KUBE_VERSION := $(shell sed -n 's/^\tk8s.io\/kubernetes v/v/p' test/tools/kube/go.mod)
+.cache/kube/kube-apiserver: test/tools/kube/go.mod
+	go build -C test/tools/kube -ldflags "-s -w -X k8s.io/component-base/version.gitVersion=$(KUBE_VERSION)" -o $(CURDIR)/$@ k8s.io/kubernetes/cmd/kube-apiserver
+	@touch $@
+
+.cache/kube/etcd: test/tools/kube/go.mod test/tools/kube/etcd/main.go
+	go build -C test/tools/kube -ldflags "-s -w" -o $(CURDIR)/$@ ./etcd
+	@touch $@
 
 race: engine ## the tests under the race detector
 	go test -race ./...

@@ -5,12 +5,14 @@ import (
 	"sync/atomic"
 )
 
-// Batch is a run of records, connections and gaps that travels through the pipeline as one. The stage that holds it may change it;
+// Batch is a run of records, connections and other rows that travels through the pipeline as one. The stage that holds it may change it;
 // once it reaches the sinks it is read-only and shared, and the last holder's Release makes it ready for reuse.
 type Batch struct {
 	Records     []Record
 	Connections []Connection
 	Gaps        []Gap
+	Pulls       []Pull
+	Items       []Item
 
 	refs atomic.Int32
 	pool *Pool
@@ -31,8 +33,10 @@ func (b *Batch) Next() *Record {
 // Drop takes back the record that Next returned last.
 func (b *Batch) Drop() { b.Records = b.Records[:len(b.Records)-1] }
 
-// Len returns the number of records, connections and gaps.
-func (b *Batch) Len() int { return len(b.Records) + len(b.Connections) + len(b.Gaps) }
+// Len returns the number of rows of all kinds.
+func (b *Batch) Len() int {
+	return len(b.Records) + len(b.Connections) + len(b.Gaps) + len(b.Pulls) + len(b.Items)
+}
 
 // Retain adds n holders.
 func (b *Batch) Retain(n int) { b.refs.Add(int32(n)) }
@@ -44,7 +48,7 @@ func (b *Batch) Release() {
 	case left < 0:
 		panic("flow: batch released more often than it was held")
 	case b.pool != nil:
-		b.Records, b.Connections, b.Gaps = b.Records[:0], b.Connections[:0], b.Gaps[:0]
+		b.Records, b.Connections, b.Gaps, b.Pulls, b.Items = b.Records[:0], b.Connections[:0], b.Gaps[:0], b.Pulls[:0], b.Items[:0]
 		b.pool.pool.Put(b)
 	}
 }

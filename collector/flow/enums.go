@@ -298,6 +298,21 @@ var sideNames = []string{
 
 func (v Side) String() string { return word(sideNames, v) }
 
+// Resolution is who told which pod, or node, an address is.
+type Resolution uint8
+
+// Resolutions.
+const (
+	ResolutionNone    Resolution = iota // the address is nobody's in the cluster
+	ResolvedByFlow                      // Hubble told
+	ResolvedByCluster                   // the Kubernetes API did
+	Unresolved                          // a pod's, and nobody knows whose
+)
+
+var resolutionNames = []string{"none", "flow", "cluster", "unresolved"}
+
+func (v Resolution) String() string { return word(resolutionNames, v) }
+
 // Noise is what the network says for its own upkeep. It is split off so that IPv6 does not look broken.
 type Noise uint8
 

@@ -34,6 +34,9 @@ var enums = []struct {
 	{"source_side", flow.SideUnknown, flow.SideLocal, flow.Side(255), "unknown…local", 12},
 	{"noise", flow.NoiseNone, flow.NoiseMulticast, flow.Noise(255), "none…multicast", 8},
 	{"source_name_source", flow.NameSourceNone, flow.NameSourceDNS, flow.NameSource(255), "none…dns", 3},
+	{"source_resolution", flow.ResolutionNone, flow.Unresolved, flow.Resolution(255), "none…unresolved", 4},
+	{"result", flow.PullUnknown, flow.PullUnreachable, flow.PullResult(255), "unknown…unreachable", 8},
+	{"kind", flow.ItemUnknown, flow.ItemWorkload, flow.ItemKind(255), "unknown…workload", 7},
 	{"outcome", flow.OutcomeUnknown, flow.Denied, flow.Outcome(255), "unknown…denied", 5},
 	{"view", flow.ViewUnknown, flow.ViewDestination, flow.View(255), "unknown…destination", 6},
 	{"cause", flow.GapUnknown, flow.GapHidden, flow.GapCause(255), "unknown…hidden_by_settings", 13},
@@ -87,6 +90,8 @@ func allWords(t *testing.T) map[string][]string {
 	addWords(words, flow.Fields)
 	addWords(words, flow.ConnectionFields)
 	addWords(words, flow.GapFields)
+	addWords(words, flow.PullFields)
+	addWords(words, flow.ItemFields)
 	return words
 }
 

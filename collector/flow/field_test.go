@@ -60,7 +60,7 @@ var flowsOnly = []string{
 	"Source.Endpoint.Labels", "Destination.Endpoint.Labels", // as above
 	"Source.Endpoint.ID", "Destination.Endpoint.ID", "Source.Endpoint.Cluster", "Destination.Endpoint.Cluster",
 	"Source.Names", "Destination.Names", // of which destination_name is the one in use
-	"Source.Name", "Source.NameSource", "Source.NameAge", "Source.Service", // nobody asked for who began it
+	"Source.Name", "Source.NameSource", "Source.NameAge", "Source.Service", "Source.ServiceEvidence", // nobody asked for who began it
 }
 
 // Each part of a record is one column and no other, and each column is some part of a record.
@@ -74,6 +74,14 @@ func TestEveryPartOfAConnectionIsAColumn(t *testing.T) {
 
 func TestEveryPartOfAGapIsAColumn(t *testing.T) {
 	testParts(t, flow.GapFields, nil)
+}
+
+func TestEveryPartOfAPullIsAColumn(t *testing.T) {
+	testParts(t, flow.PullFields, nil)
+}
+
+func TestEveryPartOfAnItemIsAColumn(t *testing.T) {
+	testParts(t, flow.ItemFields, nil)
 }
 
 func testParts[R any](t *testing.T, fields []flow.Field[R], exempt []string) {

@@ -85,8 +85,11 @@ type End struct {
 	Kind     AddressKind
 	Endpoint Ref[Endpoint]
 	Side     Side
-	Service  Name  // "namespace/name" of the service whose frontend the address is, as Hubble resolved it
+	Service  Name  // "namespace/name" of the service whose frontend the address is, or whose endpoint
 	Names    Names // DNS names Hubble attached to the address
+
+	ServiceEvidence Evidence   // Observed where the flow was seen at a frontend, Inferred where address and port are an endpoint's
+	Resolution      Resolution // who told the endpoint's names
 
 	Name       Name // the DNS name under which the other end knows the address
 	NameSource NameSource
@@ -103,8 +106,10 @@ type Endpoint struct {
 	Pod          Name
 	Workload     Name
 	WorkloadKind Name
+	Node         Name  // where it lives
 	Zone         Name  // topology zone, known from the flow itself only for endpoints of the observing node
 	Labels       Names // as Cilium prints them, source prefix included
+	Tags         Names // labels and annotations that the settings ask for, of the pod or else of its namespace: "team=shop"
 }
 
 // DNS is the essence of a DNS request or answer seen by Cilium's DNS proxy.

@@ -243,9 +243,10 @@ func (e *entry) ends(v *sight) {
 	if e.destinationBy.merge(&e.Destination, v.responder(), v.at) {
 		e.news = true
 	}
-	if service := v.responder().Service; !service.IsZero() && service != e.Destination.Service &&
-		(e.Destination.Service.IsZero() || service.String() < e.Destination.Service.String()) {
-		e.Destination.Service, e.news = service, true
+	end, known := v.responder(), &e.Destination
+	if !end.Service.IsZero() && (known.Service.IsZero() || end.ServiceEvidence > known.ServiceEvidence ||
+		end.ServiceEvidence == known.ServiceEvidence && end.Service.String() < known.Service.String()) {
+		known.Service, known.ServiceEvidence, e.news = end.Service, end.ServiceEvidence, true
 	}
 }
 
@@ -279,7 +280,7 @@ func (by *endBy) merge(known, end *flow.End, at moment) (changed bool) {
 		}
 	}
 	by.score, by.at = score, at
-	known.Endpoint, known.Kind, known.Side = end.Endpoint, end.Kind, end.Side
+	known.Endpoint, known.Kind, known.Side, known.Resolution = end.Endpoint, end.Kind, end.Side, end.Resolution
 	return true
 }
 

@@ -124,6 +124,11 @@ func (s *sight) service(f *Facts) {
 	case s.signs&toService != 0:
 		s.to.Service = s.to.at().service
 	}
+	for _, end := range [...]*flow.End{&r.Source, &r.Destination} {
+		if !end.Service.IsZero() && end.ServiceEvidence == flow.EvidenceNone { // of a frontend; of an endpoint it was set before
+			end.ServiceEvidence = flow.Observed
+		}
+	}
 }
 
 // egress returns the address that the outside sees. Through a NAT64 it sees the translator's, which no flow tells, and of

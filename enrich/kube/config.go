@@ -57,7 +57,7 @@ type override struct {
 const ciliumConfig = "cilium-config"
 
 // takeConfigMap keeps what matters of two ConfigMaps, and of the others their names.
-func (s *state) takeConfigMap(o configMapObject) error {
+func (s *state) takeConfigMap(o ConfigMap) error {
 	if n := o.Metadata.Name; n != ciliumConfig && n != ipMasqAgent {
 		o.Data = nil
 	}
@@ -65,8 +65,8 @@ func (s *state) takeConfigMap(o configMapObject) error {
 	return nil
 }
 
-type configMapObject struct {
-	meta `yaml:",inline"`
+type ConfigMap struct {
+	Meta `yaml:",inline"`
 	Data map[string]string
 }
 
@@ -179,21 +179,21 @@ func (s *state) clusterPodCIDRs(c config) ([]netip.Prefix, error) {
 	return all, nil
 }
 
-type nodeConfigObject struct {
-	meta `yaml:",inline"`
+type CiliumNodeConfig struct {
+	Meta `yaml:",inline"`
 	Spec struct {
 		Defaults     map[string]string
-		NodeSelector *selector `yaml:"nodeSelector"`
+		NodeSelector *Selector `yaml:"nodeSelector"`
 	}
 }
 
 // nodeConfig is what a CiliumNodeConfig changes, and where. Without a selector, which is not an empty one, that is nowhere.
 type nodeConfig struct {
 	defaults map[string]string
-	selector *selector
+	selector *Selector
 }
 
-func (s *state) takeNodeConfig(o nodeConfigObject) error {
+func (s *state) takeNodeConfig(o CiliumNodeConfig) error {
 	if err := o.Spec.NodeSelector.check("spec.nodeSelector"); err != nil {
 		return err
 	}
@@ -201,14 +201,14 @@ func (s *state) takeNodeConfig(o nodeConfigObject) error {
 	return nil
 }
 
-type poolObject struct {
-	meta `yaml:",inline"`
+type PodIPPool struct {
+	Meta `yaml:",inline"`
 	Spec struct {
 		IPv4, IPv6 struct{ CIDRs []string }
 	}
 }
 
-func (s *state) takePool(o poolObject) error {
+func (s *state) takePool(o PodIPPool) error {
 	v4, err := parsePrefixes("spec.ipv4.cidrs", o.Spec.IPv4.CIDRs)
 	if err != nil {
 		return err

@@ -12,43 +12,43 @@ import (
 
 // egressPolicy is a CiliumEgressGatewayPolicy that an agent would accept.
 type egressPolicy struct {
-	selectors              []podSelector
+	selectors              []PodSelector
 	destinations, excluded []netip.Prefix
 	gateways               []gateway
 }
 
-// podSelector selects pods by their namespace, by themselves, or both. Its node selector does not belong to it: an agent
+// PodSelector selects pods by their namespace, by themselves, or both. Its node selector does not belong to it: an agent
 // wants one of all pod selectors and one of all node selectors to hold (pkg/egressgateway/policy.go:110).
-type podSelector struct {
-	NamespaceSelector *selector `yaml:"namespaceSelector"`
-	PodSelector       *selector `yaml:"podSelector"`
-	NodeSelector      *selector `yaml:"nodeSelector"`
+type PodSelector struct {
+	NamespaceSelector *Selector `yaml:"namespaceSelector"`
+	PodSelector       *Selector `yaml:"podSelector"`
+	NodeSelector      *Selector `yaml:"nodeSelector"`
 }
 
 type gateway struct {
-	nodes *selector
+	nodes *Selector
 	ip    netip.Addr
 }
 
-type gatewayObject struct {
-	NodeSelector *selector `yaml:"nodeSelector"`
+type EgressGateway struct {
+	NodeSelector *Selector `yaml:"nodeSelector"`
 	Interface    string
 	EgressIP     string `yaml:"egressIP"`
 }
 
-type egressPolicyObject struct {
-	meta `yaml:",inline"`
+type EgressPolicy struct {
+	Meta `yaml:",inline"`
 	Spec struct {
-		Selectors        []podSelector
+		Selectors        []PodSelector
 		DestinationCIDRs []string        `yaml:"destinationCIDRs"`
 		ExcludedCIDRs    []string        `yaml:"excludedCIDRs"`
-		EgressGateway    *gatewayObject  `yaml:"egressGateway"`
-		EgressGateways   []gatewayObject `yaml:"egressGateways"`
+		EgressGateway    *EgressGateway  `yaml:"egressGateway"`
+		EgressGateways   []EgressGateway `yaml:"egressGateways"`
 	}
 }
 
 // takeEgressPolicy keeps to ParseCEGP of pkg/egressgateway/policy.go: what an agent rejects has no effect, and is doubted.
-func (s *state) takeEgressPolicy(o egressPolicyObject) error {
+func (s *state) takeEgressPolicy(o EgressPolicy) error {
 	p := egressPolicy{selectors: o.Spec.Selectors}
 	var err error
 	if p.destinations, err = parsePrefixes("spec.destinationCIDRs", o.Spec.DestinationCIDRs); err != nil {
@@ -59,7 +59,7 @@ func (s *state) takeEgressPolicy(o egressPolicyObject) error {
 	}
 	gateways := o.Spec.EgressGateways
 	if len(gateways) == 0 && o.Spec.EgressGateway != nil {
-		gateways = []gatewayObject{*o.Spec.EgressGateway}
+		gateways = []EgressGateway{*o.Spec.EgressGateway}
 	}
 	for i, g := range gateways {
 		field := fmt.Sprintf("spec.egressGateways[%d]", i)
@@ -94,15 +94,15 @@ func (s *state) takeEgressPolicy(o egressPolicyObject) error {
 }
 
 // rejected says why an agent has no use for a policy.
-func rejected(o egressPolicyObject, gateways []gatewayObject) string {
+func rejected(o EgressPolicy, gateways []EgressGateway) string {
 	switch {
 	case len(o.Spec.DestinationCIDRs) == 0:
 		return "it has no destinationCIDRs"
 	case len(gateways) == 0:
 		return "it has no egressGateway"
-	case slices.ContainsFunc(gateways, func(g gatewayObject) bool { return g.Interface != "" && g.EgressIP != "" }):
+	case slices.ContainsFunc(gateways, func(g EgressGateway) bool { return g.Interface != "" && g.EgressIP != "" }):
 		return "a gateway has an interface and an egressIP"
-	case slices.ContainsFunc(o.Spec.Selectors, func(p podSelector) bool { return p.NamespaceSelector == nil && p.PodSelector == nil }):
+	case slices.ContainsFunc(o.Spec.Selectors, func(p PodSelector) bool { return p.NamespaceSelector == nil && p.PodSelector == nil }):
 		return "a selector has neither a namespaceSelector nor a podSelector"
 	}
 	return ""
@@ -126,7 +126,7 @@ func (s *state) applyPolicies(c *verdict.Cluster) []verdict.EgressPolicy {
 		if len(policy.Gateways) == 0 {
 			s.doubt("%s: no node that is known is its gateway", told.where)
 		}
-		byNamespace := slices.ContainsFunc(p.selectors, func(p podSelector) bool { return p.NamespaceSelector != nil && !p.NamespaceSelector.empty() })
+		byNamespace := slices.ContainsFunc(p.selectors, func(p PodSelector) bool { return p.NamespaceSelector != nil && !p.NamespaceSelector.empty() })
 		for i := range c.Pods {
 			pod := &c.Pods[i]
 			if _, ok := s.namespaces[name{"", pod.Namespace}]; byNamespace && !ok {
@@ -145,7 +145,7 @@ func (s *state) applyPolicies(c *verdict.Cluster) []verdict.EgressPolicy {
 
 // selects reports whether the policy is for a pod with these labels on such a node.
 func (p egressPolicy) selects(pod, node map[string]string) bool {
-	var onNodes []*selector
+	var onNodes []*Selector
 	isPod := false
 	for _, each := range p.selectors {
 		if each.NodeSelector != nil {
@@ -153,7 +153,7 @@ func (p egressPolicy) selects(pod, node map[string]string) bool {
 		}
 		isPod = isPod || identity(each.NamespaceSelector, namespacePrefix).matches(pod) && identity(each.PodSelector, "").matches(pod)
 	}
-	return isPod && (len(onNodes) == 0 || slices.ContainsFunc(onNodes, func(n *selector) bool { return n.matches(node) }))
+	return isPod && (len(onNodes) == 0 || slices.ContainsFunc(onNodes, func(n *Selector) bool { return n.matches(node) }))
 }
 
 // leaves returns the gateways of the policy, of each of its selectors the first node by name that has an IPv4 address, and
@@ -207,9 +207,9 @@ func (s *state) identityLabels(cluster string, p *verdict.Pod) map[string]string
 
 // identity returns a selector as one of identity labels: a key may name its source (k8s:app, any:app), and those of a
 // namespace have a prefix. None at all selects everything here.
-func identity(s *selector, prefix string) *selector {
+func identity(s *Selector, prefix string) *Selector {
 	if s == nil {
-		return &selector{}
+		return &Selector{}
 	}
 	key := func(key string) string {
 		return strings.TrimPrefix(strings.TrimPrefix(prefix+key, "k8s:"), "any:")
@@ -222,5 +222,5 @@ func identity(s *selector, prefix string) *selector {
 	for i := range expressions {
 		expressions[i].Key = key(expressions[i].Key)
 	}
-	return &selector{labels, expressions}
+	return &Selector{labels, expressions}
 }

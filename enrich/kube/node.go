@@ -37,8 +37,8 @@ func (n *node) address(field, kind, text string) error {
 	return nil
 }
 
-type nodeObject struct {
-	meta `yaml:",inline"`
+type Node struct {
+	Meta `yaml:",inline"`
 	Spec struct {
 		PodCIDR  string   `yaml:"podCIDR"`
 		PodCIDRs []string `yaml:"podCIDRs"`
@@ -48,7 +48,7 @@ type nodeObject struct {
 	}
 }
 
-func (s *state) takeNode(o nodeObject) error {
+func (s *state) takeNode(o Node) error {
 	n := node{labels: o.Metadata.Labels}
 	for i, a := range o.Status.Addresses {
 		if err := n.address(fmt.Sprintf("status.addresses[%d].address", i), a.Type, a.Address); err != nil {
@@ -70,8 +70,8 @@ func (s *state) takeNode(o nodeObject) error {
 	return nil
 }
 
-type ciliumNodeObject struct {
-	meta `yaml:",inline"`
+type CiliumNode struct {
+	Meta `yaml:",inline"`
 	Spec struct {
 		Addresses []struct{ Type, IP string }
 		IPAM      struct {
@@ -92,7 +92,7 @@ type ciliumNodeObject struct {
 	}
 }
 
-func (s *state) takeCiliumNode(o ciliumNodeObject) error {
+func (s *state) takeCiliumNode(o CiliumNode) error {
 	n := node{labels: o.Metadata.Labels}
 	for i, a := range o.Spec.Addresses {
 		if err := n.address(fmt.Sprintf("spec.addresses[%d].ip", i), a.Type, a.IP); err != nil {

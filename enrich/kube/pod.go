@@ -17,14 +17,14 @@ type pod struct {
 	agent   *command // when it is Cilium's
 }
 
-type podObject struct {
-	meta `yaml:",inline"`
+type Pod struct {
+	Meta `yaml:",inline"`
 	Spec struct {
 		NodeName       string      `yaml:"nodeName"`
 		HostNetwork    bool        `yaml:"hostNetwork"`
 		Account        string      `yaml:"serviceAccountName" json:"serviceAccountName"`
-		InitContainers []container `yaml:"initContainers"`
-		Containers     []container
+		InitContainers []Container `yaml:"initContainers"`
+		Containers     []Container
 	}
 	Status struct {
 		Phase  string
@@ -33,7 +33,7 @@ type podObject struct {
 	}
 }
 
-func (s *state) takePod(o podObject) error {
+func (s *state) takePod(o Pod) error {
 	p := pod{
 		Pod: verdict.Pod{
 			Namespace:   o.Metadata.Namespace,

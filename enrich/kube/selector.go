@@ -5,21 +5,21 @@ import (
 	"slices"
 )
 
-// selector is a label selector: all of its requirements hold, and an empty one selects everything (Kubernetes API,
+// Selector is a label Selector: all of its requirements hold, and an empty one selects everything (Kubernetes API,
 // meta/v1 LabelSelector). What none at all selects is up to its user.
-type selector struct {
+type Selector struct {
 	MatchLabels      map[string]string `yaml:"matchLabels"`
-	MatchExpressions []requirement     `yaml:"matchExpressions"`
+	MatchExpressions []Requirement     `yaml:"matchExpressions"`
 }
 
-type requirement struct {
+type Requirement struct {
 	Key      string
 	Operator string
 	Values   []string
 }
 
 // check names the requirement that the API would not have accepted.
-func (s *selector) check(field string) error {
+func (s *Selector) check(field string) error {
 	if s == nil {
 		return nil
 	}
@@ -38,11 +38,11 @@ func (s *selector) check(field string) error {
 	return nil
 }
 
-func (s *selector) empty() bool { return len(s.MatchLabels) == 0 && len(s.MatchExpressions) == 0 }
+func (s *Selector) empty() bool { return len(s.MatchLabels) == 0 && len(s.MatchExpressions) == 0 }
 
-// matches reports whether the selector, which was checked, selects something with these labels. NotIn and DoesNotExist
+// matches reports whether the Selector, which was checked, selects something with these labels. NotIn and DoesNotExist
 // hold where the key is not there.
-func (s *selector) matches(labels map[string]string) bool {
+func (s *Selector) matches(labels map[string]string) bool {
 	for key, want := range s.MatchLabels {
 		if value, ok := labels[key]; !ok || value != want {
 			return false

@@ -59,15 +59,7 @@ var kinds = map[string]func(*state, tree) error{
 	"cilium.io/v2alpha1 CiliumPodIPPool":     taker((*state).takePool),
 }
 
-// meta is what of metadata is read. Annotations may be large and decide nothing.
-type meta struct {
-	Metadata struct {
-		Name, Namespace string
-		Labels          map[string]string
-	}
-}
-
-func (m meta) called() name { return name{m.Metadata.Namespace, m.Metadata.Name} }
+func (m Meta) called() name { return name{m.Metadata.Namespace, m.Metadata.Name} }
 
 // taker decodes an object and hands it over. A YAML decoder needs a field's tag where its key has capitals.
 func taker[T interface{ called() name }](take func(*state, T) error) func(*state, tree) error {
@@ -155,17 +147,17 @@ func put[T any](s *state, into table[T], of name, object T) {
 	into[of] = told[T]{object, s.path, s.where}
 }
 
-type namespaceObject struct {
-	meta `yaml:",inline"`
+type Namespace struct {
+	Meta `yaml:",inline"`
 }
 
-func (s *state) takeNamespace(o namespaceObject) error {
+func (s *state) takeNamespace(o Namespace) error {
 	put(s, s.namespaces, o.called(), o.Metadata.Labels)
 	return nil
 }
 
-type serviceObject struct {
-	meta `yaml:",inline"`
+type Service struct {
+	Meta `yaml:",inline"`
 	Spec struct {
 		Type        string
 		Selector    map[string]string
@@ -180,7 +172,7 @@ type serviceObject struct {
 	}
 }
 
-func (s *state) takeService(o serviceObject) error {
+func (s *state) takeService(o Service) error {
 	var found []netip.Addr
 	var err error
 	add := func(field, text string) {
