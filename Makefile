@@ -65,6 +65,8 @@ docs: build ## write the generated reference pages
 	bin/sextant docs flows > deploy/FLOWS.md
 	bin/sextant docs connections > deploy/CONNECTIONS.md
 	bin/sextant docs gaps > deploy/GAPS.md
+	bin/sextant docs pulls > deploy/PULLS.md
+	bin/sextant docs inventory > deploy/INVENTORY.md
 
 engine: ## fetch the ClickHouse engine into .cache/engine, once
 	@deploy/engine/fetch.sh $(ENGINE)

@@ -12,7 +12,6 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -44,9 +43,9 @@ type Flusher interface {
 
 // A Sink stores batches somewhere.
 type Sink interface {
-	// Write returns nil once every record, connection and gap of the delivery is stored. An error wrapping ErrRejected means that
-	// trying again cannot help; after any other error the same delivery is tried again, with the same token, so that a
-	// sink can tell a repetition. Write must not change or keep the batches, and is never called concurrently.
+	// Write returns nil once every row of the delivery is stored. An error wrapping ErrRejected means that trying again
+	// cannot help; after any other error the same delivery is tried again, with the same token, so that a sink can tell a
+	// repetition. Write must not change or keep the batches, and is never called concurrently.
 	Write(ctx context.Context, d Delivery) error
 }
 
@@ -59,14 +58,13 @@ type Delivery struct {
 	Batches []*flow.Batch
 }
 
-// Len returns the number of records, connections and gaps.
-func (d Delivery) Len() (records, connections, gaps int) {
+// Counts returns how many rows of each kind it holds.
+func (d Delivery) Counts() Counts {
+	var c Counts
 	for _, b := range d.Batches {
-		records += len(b.Records)
-		connections += len(b.Connections)
-		gaps += len(b.Gaps)
+		c.add(b)
 	}
-	return records, connections, gaps
+	return c
 }
 
 // Output is a sink and how it is fed.
@@ -99,15 +97,15 @@ type Pipeline struct {
 	metrics *metrics
 	queues  []*queue
 
-	flows, connections, gaps atomic.Int64 // handed to the queues
+	mu     sync.Mutex
+	counts Counts
 }
 
-// Counts is what a pipeline has handed to its sinks' queues so far.
-type Counts struct{ Flows, Connections, Gaps int64 }
-
-// Counts returns the counts of now.
+// Counts returns how many rows of each kind have been handed to the sinks' queues so far.
 func (p *Pipeline) Counts() Counts {
-	return Counts{p.flows.Load(), p.connections.Load(), p.gaps.Load()}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.counts
 }
 
 // New returns a pipeline. Nothing runs yet.
@@ -208,6 +206,8 @@ func (p *Pipeline) flush(ctx context.Context, end bool) error {
 func (p *Pipeline) hand(ctx context.Context, b *flow.Batch, span trace.SpanContext) error {
 	p.metrics.connections.Add(float64(len(b.Connections)))
 	p.metrics.gaps.Add(float64(len(b.Gaps)))
+	p.metrics.pulls.Add(float64(len(b.Pulls)))
+	p.metrics.items.Add(float64(len(b.Items)))
 	b.Retain(len(p.queues))
 	defer b.Release()
 	for i, q := range p.queues {
@@ -219,9 +219,9 @@ func (p *Pipeline) hand(ctx context.Context, b *flow.Batch, span trace.SpanConte
 			return err
 		}
 	}
-	p.flows.Add(int64(len(b.Records)))
-	p.connections.Add(int64(len(b.Connections)))
-	p.gaps.Add(int64(len(b.Gaps)))
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.counts.add(b)
 	return nil
 }
 

@@ -102,6 +102,7 @@ type sink struct {
 	mu     sync.Mutex
 	tokens []string // of all tries
 	sizes  []int    // rows of each delivery stored
+	kinds  []collector.Counts
 	rows   []uint64 // numbers of the rows stored
 	gaps   []flow.Gap
 	fault  string
@@ -126,7 +127,8 @@ func (s *sink) Write(ctx context.Context, d collector.Delivery) error {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.rows, s.gaps, s.sizes = append(s.rows, rows...), append(s.gaps, gaps...), append(s.sizes, len(rows)+len(gaps))
+	s.rows, s.gaps, s.sizes = append(s.rows, rows...), append(s.gaps, gaps...), append(s.sizes, int(d.Counts().Rows()))
+	s.kinds = append(s.kinds, d.Counts())
 	return nil
 }
 

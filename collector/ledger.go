@@ -20,26 +20,34 @@ type ledgerKey struct {
 	cause         flow.GapCause
 }
 
-// addLocked notes that the records and connections of a batch are lost, and takes over the gaps in it.
+// addLocked notes that the rows of a batch are lost, and takes over the gaps in it.
 func (l *ledger) addLocked(cause flow.GapCause, b *flow.Batch) {
-	l.addRecordsLocked(cause, b)
+	l.addRowsLocked(cause, b)
 	for i := range b.Gaps {
 		g := &b.Gaps[i]
 		l.gapLocked(ledgerKey{g.Node, g.Cluster, g.Cause}, g.From, g.To, g.Count, g.Detail)
 	}
 }
 
-// addRecordsLocked notes that the records and connections of a batch are lost. Gaps in it are let go: a sink that refuses for good would
-// be offered the same gaps for ever.
-func (l *ledger) addRecordsLocked(cause flow.GapCause, b *flow.Batch) {
-	detail := l.names.Name(details[cause])
+// addRowsLocked notes that the rows of a batch are lost, other than gaps. Those are let go: a sink that refuses for good
+// would be offered the same gaps for ever.
+func (l *ledger) addRowsLocked(cause flow.GapCause, b *flow.Batch) {
+	detail, one := l.names.Name(details[cause]), flow.Count{N: 1, Known: true}
 	for i := range b.Records {
 		r := &b.Records[i]
-		l.gapLocked(ledgerKey{r.Node, r.Cluster, cause}, r.Time, r.Time, flow.Count{N: 1, Known: true}, detail)
+		l.gapLocked(ledgerKey{r.Node, r.Cluster, cause}, r.Time, r.Time, one, detail)
 	}
 	for i := range b.Connections {
 		c := &b.Connections[i]
-		l.gapLocked(ledgerKey{c.Node, c.Cluster, cause}, c.First, c.Last, flow.Count{N: 1, Known: true}, detail)
+		l.gapLocked(ledgerKey{c.Node, c.Cluster, cause}, c.First, c.Last, one, detail)
+	}
+	for i := range b.Pulls {
+		p := &b.Pulls[i]
+		l.gapLocked(ledgerKey{p.Node, p.Cluster, cause}, p.Time, p.Time, one, detail)
+	}
+	for i := range b.Items {
+		it := &b.Items[i] // its node is whom it is about, not who saw it
+		l.gapLocked(ledgerKey{cluster: it.Cluster, cause: cause}, it.Time, it.Time, one, detail)
 	}
 }
 

@@ -205,14 +205,13 @@ func (q *queue) takeLocked() []item {
 func (q *queue) deliver(ctx context.Context, items []item) {
 	d := Delivery{Token: q.tokens.next()}
 	spans := make([]trace.SpanContext, 0, len(items))
-	rows := 0
 	for _, it := range items {
 		d.Batches = append(d.Batches, it.batch)
 		spans = append(spans, it.span)
-		rows += it.batch.Len()
 	}
-	records, connections, gaps := d.Len()
-	ctx, end := q.traceDelivery(ctx, d, spans)
+	counts := d.Counts()
+	rows := int(counts.Rows())
+	ctx, end := q.traceDelivery(ctx, counts, spans)
 
 	retry := backoff.NewExponentialBackOff()
 	retry.InitialInterval, retry.MaxInterval = retryFirst, retryMost
@@ -224,10 +223,10 @@ func (q *queue) deliver(ctx context.Context, items []item) {
 			q.writes.Observe(time.Since(begin).Seconds())
 			q.stored.Add(float64(rows))
 		case errors.Is(err, ErrRejected):
-			q.logger.Error("rows rejected", "flows", records, "connections", connections, "gaps", gaps, "err", err)
+			q.logger.Error("rows rejected", "rows", counts, "err", err)
 			q.lostRejected.Add(float64(rows))
 		case ctx.Err() != nil:
-			q.logger.Error("rows not stored before the end", "flows", records, "connections", connections, "gaps", gaps, "err", err)
+			q.logger.Error("rows not stored before the end", "rows", counts, "err", err)
 			end(err)
 			return
 		default:
@@ -265,7 +264,7 @@ func (q *queue) done(d Delivery, rows int, rejected bool) {
 	q.queued.Set(float64(q.rows))
 	if rejected {
 		for _, b := range d.Batches {
-			q.ledger.addRecordsLocked(flow.GapRejected, b)
+			q.ledger.addRowsLocked(flow.GapRejected, b)
 		}
 	}
 	q.changedLocked()

@@ -19,7 +19,7 @@ func (p *Pipeline) trace(ctx context.Context, b *flow.Batch) (trace.SpanContext,
 
 // traceDelivery opens the span of a delivery, which is linked to the spans of the batches in it: many batches share one
 // delivery, and every sink makes its own.
-func (q *queue) traceDelivery(ctx context.Context, d Delivery, batches []trace.SpanContext) (context.Context, func(error)) {
+func (q *queue) traceDelivery(ctx context.Context, rows Counts, batches []trace.SpanContext) (context.Context, func(error)) {
 	if q.tracer == nil {
 		return ctx, func(error) {}
 	}
@@ -29,10 +29,10 @@ func (q *queue) traceDelivery(ctx context.Context, d Delivery, batches []trace.S
 			links = append(links, trace.Link{SpanContext: sc})
 		}
 	}
-	records, connections, gaps := d.Len()
 	ctx, span := q.tracer.Start(ctx, "deliver "+q.out.Name, trace.WithLinks(links...), trace.WithAttributes(
-		attribute.String("sextant.sink", q.out.Name), attribute.Int("sextant.flows", records),
-		attribute.Int("sextant.connections", connections), attribute.Int("sextant.gaps", gaps)))
+		attribute.String("sextant.sink", q.out.Name), attribute.Int64("sextant.flows", rows.Flows),
+		attribute.Int64("sextant.connections", rows.Connections), attribute.Int64("sextant.gaps", rows.Gaps),
+		attribute.Int64("sextant.pulls", rows.Pulls), attribute.Int64("sextant.inventory", rows.Items)))
 	return ctx, func(err error) {
 		if err != nil {
 			span.RecordError(err)

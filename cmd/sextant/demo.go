@@ -38,7 +38,7 @@ func (cmd *demoCmd) init() {
 	cmd.httpCfg.Listen = "localhost:9646"
 	cmd.plant.clickhouseCfg.Address = ""
 	cmd.plant.clickhouseCfg.StoreUUID = true
-	cmd.settings = append(sections{newSection("http", true, &cmd.httpCfg)}, cmd.plant.sections()...)
+	cmd.settings = append(sections{newSection("http", true, &cmd.httpCfg)}, cmd.plant.sections(false)...)
 	cmd.Plugins = cmd.settings.plugins()
 }
 
@@ -261,6 +261,6 @@ Three questions to ask in another terminal:
 	for _, q := range questions[:3] {
 		fmt.Fprintf(&text, "\n  # %s\n  %s sql %q\n", q.Question, os.Args[0], q.oneLine())
 	}
-	text.WriteString("\nsextant sql takes any ClickHouse SQL on the tables flows, connections and gaps. Ctrl-C ends the demo.\n\n")
+	text.WriteString("\nsextant sql takes any ClickHouse SQL on the tables flows, connections, gaps, pulls and inventory. Ctrl-C ends the demo.\n\n")
 	return text.String()
 }

@@ -11,7 +11,7 @@ import (
 )
 
 type docsCmd struct {
-	Page string `arg:"" enum:"settings,flows,connections,gaps" help:"Page to print: settings, flows, connections or gaps."`
+	Page string `arg:"" enum:"settings,flows,connections,gaps,pulls,inventory" help:"Page to print: settings, flows, connections, gaps, pulls or inventory."`
 }
 
 // Run prints a page as Markdown.
@@ -23,8 +23,12 @@ func (cmd *docsCmd) Run(a *app, k *kong.Kong) error {
 		return fieldsPage(a.stdout, flow.Fields)
 	case "connections":
 		return fieldsPage(a.stdout, flow.ConnectionFields)
-	default:
+	case "gaps":
 		return fieldsPage(a.stdout, flow.GapFields)
+	case "pulls":
+		return fieldsPage(a.stdout, flow.PullFields)
+	default:
+		return fieldsPage(a.stdout, flow.ItemFields)
 	}
 }
 

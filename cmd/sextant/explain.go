@@ -12,6 +12,7 @@ import (
 	"sextant/collector/flow"
 	"sextant/collector/hubble"
 	"sextant/collector/verdict"
+	"sextant/enrich/kube"
 )
 
 type explainCmd struct {
@@ -39,6 +40,9 @@ func (cmd *explainCmd) Run(a *app) error {
 	if err != nil {
 		return err
 	}
+	if err := knowState(judge, names, cmd.cfg.State); err != nil {
+		return err
+	}
 	if err := prefixes.discoverOnce(a.ctx, cmd.cfg); err != nil {
 		return err
 	}
@@ -58,6 +62,19 @@ func (cmd *explainCmd) Run(a *app) error {
 		}
 		explainAddress(a.stdout, judge.ExplainAddress(addr.WithZone("").Unmap()))
 	}
+	return nil
+}
+
+// knowState lets the judge know the cluster from a dump of its objects, where one is named.
+func knowState(judge *verdict.Stage, names *flow.Interner, paths []string) error {
+	if len(paths) == 0 {
+		return nil
+	}
+	cluster, _, err := kube.LoadState(paths...)
+	if err != nil {
+		return fmt.Errorf("verdict.state: %w", err)
+	}
+	judge.SetFacts(verdict.NewFacts(names, cluster))
 	return nil
 }
 

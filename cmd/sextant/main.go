@@ -31,7 +31,8 @@ type cli struct {
 	Demo    demoCmd    `cmd:"" help:"Run the whole of Sextant on this machine, on a recorded cluster."`
 	SQL     sqlCmd     `cmd:"" name:"sql" help:"Ask ClickHouse."`
 	Explain explainCmd `cmd:"" help:"Say what an address or a flow is, how that is known, and what would make it certain."`
-	Docs    docsCmd    `cmd:"" help:"Print a reference page: settings, flows, connections or gaps."`
+	Check   checkCmd   `cmd:"" help:"Say what Hubble, the cluster and ClickHouse let Sextant see and say, and what would make it more."`
+	Docs    docsCmd    `cmd:"" help:"Print a reference page: settings, flows, connections, gaps, pulls or inventory."`
 }
 
 type logSettings struct {
@@ -65,6 +66,7 @@ func run(args []string) int {
 	c.Demo.init()
 	c.SQL.init()
 	c.Explain.init()
+	c.Check.init()
 	parser, err := newParser(&c, args)
 	if err != nil {
 		return fail(2, err)

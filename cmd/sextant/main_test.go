@@ -26,7 +26,8 @@ func TestScripts(t *testing.T) {
 		t.Fatal(noEngine)
 	}
 	testscript.Run(t, testscript.Params{
-		Dir: "testdata/script",
+		Dir:  "testdata/script",
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"sysdump": packSysdump},
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("RECORDINGS", filepath.Join(root, "test", "recordings"))
 			env.Setenv("DEMO", filepath.Join(root, "deploy", "demo"))

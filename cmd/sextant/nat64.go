@@ -16,7 +16,7 @@ import (
 )
 
 type verdictConfig struct {
-	State          []string `yaml:"state" flag:"state" doc:"files or folders with the cluster's Kubernetes objects as kubectl get -o yaml writes them: nodes, pods, services, cilium-config …; without them what only the configuration tells is unknown"`
+	State          []string `yaml:"state" flag:"state" doc:"files, folders or archives of cilium sysdump with the cluster's Kubernetes objects as kubectl get -o yaml writes them: nodes, pods, services, cilium-config …; without them, and without an API server to ask, what only the configuration tells is unknown"`
 	NAT64Prefixes  []string `yaml:"nat64_prefixes" flag:"nat64-prefix" doc:"NAT64 prefixes of the network beside the well-known 64:ff9b::/96 (RFC 6052: /32, /40, /48, /56, /64 or /96)"`
 	NAT64Learn     bool     `yaml:"nat64_learn" doc:"also take the prefixes that DNS answers for ipv4only.arpa reveal to pods (RFC 7050)"`
 	NAT64Discovery string   `yaml:"nat64_discovery" doc:"resolver that is asked for ipv4only.arpa (RFC 7050), now and then by a service: system, an address of one, or off; ask the one that the pods use"`

@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 
 	"github.com/alecthomas/kong"
@@ -9,14 +10,15 @@ import (
 
 	"sextant/collector/flow"
 	"sextant/collector/hubble"
+	"sextant/collector/sysdump"
 	"sextant/sinks/stdout"
 )
 
 type replayCmd struct {
 	kong.Plugins
-	Files   []string `arg:"" help:"Recorded flows: exporter files or the output of hubble observe -o json or jsonpb, plain or gzip; several are merged by time; - is standard input." type:"string"`
+	Files   []string `arg:"" help:"Recorded flows: exporter files or the output of hubble observe -o json or jsonpb, plain or gzip; zip archives of cilium sysdump, or folders; several are merged by time; - is standard input. Without --state a sysdump's own state is used." type:"string"`
 	Sink    []string `help:"Where flows go: stdout, clickhouse or prometheus (the page of metrics at the end)." default:"stdout" placeholder:"SINK"`
-	Only    []string `help:"Kinds of records that the stdout sink prints: flow, gap." placeholder:"KIND"`
+	Only    []string `help:"Kinds of records that the stdout sink prints: flow, connection, gap, pull or inventory." placeholder:"KIND"`
 	Strict  bool     `help:"End with an error at the first line that cannot be read."`
 	DataDir string   `help:"Where to look for the engine of sextant demo when no --clickhouse is given." default:"${data_dir}" placeholder:"DIR"`
 
@@ -27,7 +29,7 @@ type replayCmd struct {
 func (cmd *replayCmd) init() {
 	cmd.plant = newPlant()
 	cmd.plant.clickhouseCfg.Address = ""
-	cmd.settings = cmd.plant.sections()
+	cmd.settings = cmd.plant.sections(false)
 	cmd.Plugins = cmd.settings.plugins()
 }
 
@@ -48,6 +50,11 @@ func (cmd *replayCmd) Run(a *app) error {
 		return err
 	}
 	defer stopTracing()
+	if len(p.verdictCfg.State) == 0 {
+		if p.verdictCfg.State, err = ownState(cmd.Files); err != nil {
+			return err
+		}
+	}
 	plan := blueprint{sinks: cmd.Sink, lossless: true, print: stdout.Config{Out: a.stdout, Only: cmd.Only}}
 	if err := p.build(a, plan, tracer); err != nil {
 		return err
@@ -87,4 +94,23 @@ func (cmd *replayCmd) printMetrics(a *app) error {
 		}
 	}
 	return nil
+}
+
+// ownState returns those of the paths that hold the state of the cluster beside its flows.
+func ownState(paths []string) ([]string, error) {
+	var state []string
+	for _, path := range paths {
+		if !sysdump.Is(path) {
+			continue
+		}
+		dump, err := sysdump.Open(path)
+		if err != nil {
+			return nil, fmt.Errorf("open recording: %w", err)
+		}
+		dump.Close()
+		if dump.Whole {
+			state = append(state, path)
+		}
+	}
+	return state, nil
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"cmp"
+	"context"
 	"errors"
 
 	"github.com/alecthomas/kong"
@@ -23,7 +24,7 @@ type runCmd struct {
 func (cmd *runCmd) init() {
 	cmd.plant, cmd.hubbleCfg, cmd.httpCfg = newPlant(), hubble.Default(), defaultHTTP()
 	cmd.plant.verdictCfg.NAT64Discovery = "system"
-	cmd.settings = append(sections{newSection("hubble", true, &cmd.hubbleCfg), newSection("http", true, &cmd.httpCfg)}, cmd.plant.sections()...)
+	cmd.settings = append(sections{newSection("hubble", true, &cmd.hubbleCfg), newSection("http", true, &cmd.httpCfg)}, cmd.plant.sections(true)...)
 	cmd.Plugins = cmd.settings.plugins()
 }
 
@@ -40,7 +41,7 @@ func (cmd *runCmd) Run(a *app) error {
 		return err
 	}
 	defer stopTracing()
-	if err := p.build(a, blueprint{sinks: cmd.Sink, live: true, print: stdout.Config{Out: a.stdout, Live: true}}, tracer); err != nil {
+	if err := p.build(a, blueprint{sinks: cmd.Sink, live: true, watch: true, print: stdout.Config{Out: a.stdout, Live: true}}, tracer); err != nil {
 		return err
 	}
 	client, err := hubble.New(cmd.hubbleCfg, p.names, a.logger, p.registry)
@@ -51,7 +52,9 @@ func (cmd *runCmd) Run(a *app) error {
 		return err
 	}
 	stored := checkStore(a.ctx, p.store)
-	ready := func() error { return errors.Join(client.Ready(), cmp.Or(stored(), p.pipeline.Healthy())) }
+	ready := func() error {
+		return errors.Join(client.Ready(), p.cluster.ready(), cmp.Or(stored(), p.pipeline.Healthy()))
+	}
 	addr, stopHTTP, err := serveHTTP(cmd.httpCfg, p.registry, ready)
 	if err != nil {
 		return err
@@ -59,11 +62,22 @@ func (cmd *runCmd) Run(a *app) error {
 	defer stopHTTP()
 
 	a.logger.Info("sextant starts", "version", versionText(), "sinks", cmd.Sink, "http", addr)
-	err = p.pipeline.Run(a.ctx, client)
+	ctx, cancel := context.WithCancelCause(a.ctx)
+	watched := make(chan error, 1)
+	go func() {
+		err := p.cluster.run(ctx)
+		if err != nil {
+			cancel(err)
+		}
+		watched <- err
+	}()
+	err = p.pipeline.Run(ctx, client)
+	cancel(nil)
+	err = errors.Join(err, <-watched)
 	if p.store != nil {
 		p.store.Close()
 	}
 	told := p.pipeline.Counts()
-	a.logger.Info("stopped", "flows", told.Flows, "connections", told.Connections, "gaps", told.Gaps, "stored_all", err == nil)
+	a.logger.Info("stopped", "flows", told.Flows, "connections", told.Connections, "gaps", told.Gaps, "pulls", told.Pulls, "inventory", told.Items, "stored_all", err == nil)
 	return err
 }

@@ -24,7 +24,7 @@ func judged(t *testing.T, state ...string) (records []flow.Record, connections [
 	t.Helper()
 	p := newPlant()
 	p.verdictCfg.State = state
-	stages, err := p.stages(&app{logger: slog.New(slog.DiscardHandler)})
+	stages, err := p.stages(&app{logger: slog.New(slog.DiscardHandler)}, false)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -18,7 +18,6 @@ import (
 	"sextant/collector/flow"
 	"sextant/collector/track"
 	"sextant/collector/verdict"
-	"sextant/enrich/kube"
 	"sextant/sinks/clickhouse"
 	"sextant/sinks/clickhouse/embedded"
 	"sextant/sinks/prometheus"
@@ -32,10 +31,13 @@ type plant struct {
 	clickhouseCfg clickhouse.Config
 	prometheusCfg prometheus.Config
 	trackCfg      track.Config
+	clusterCfg    clusterConfig
 
 	names    *flow.Interner
 	registry *prom.Registry
+	judge    *verdict.Stage
 	nat64    *nat64
+	cluster  *cluster
 	pipeline *collector.Pipeline
 	store    *clickhouse.Sink // nil without a clickhouse sink
 	printer  *stdout.Sink     // nil without a stdout sink
@@ -78,27 +80,27 @@ func (c pipelineConfig) Validate() error {
 func newPlant() *plant {
 	p := &plant{
 		pipelineCfg: defaultPipeline(), verdictCfg: defaultVerdict(), trackCfg: track.Default(),
-		clickhouseCfg: clickhouse.Default(), prometheusCfg: prometheus.Default(),
+		clickhouseCfg: clickhouse.Default(), prometheusCfg: prometheus.Default(), clusterCfg: defaultCluster(),
 		names: flow.NewInterner(), registry: prom.NewRegistry(),
 	}
 	p.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return p
 }
 
-// sections are the settings of a plant.
-func (p *plant) sections() sections {
-	return sections{
+// sections are the settings of a plant; those of a watch where a cluster is watched.
+func (p *plant) sections(watch bool) sections {
+	return append(sections{
 		newSection("clickhouse", false, &p.clickhouseCfg),
 		newSection("prometheus", false, &p.prometheusCfg),
 		newSection("verdict", true, &p.verdictCfg),
 		newSection("track", false, &p.trackCfg),
 		newSection("pipeline", true, &p.pipelineCfg),
-	}
+	}, p.clusterCfg.sections(watch)...)
 }
 
 // validate finds what is wrong with the settings, before anything is looked for or connected to.
 func (p *plant) validate() error {
-	return errors.Join(p.verdictCfg.Validate(), p.trackCfg.Validate(), p.pipelineCfg.Validate())
+	return errors.Join(p.verdictCfg.Validate(), p.trackCfg.Validate(), p.pipelineCfg.Validate(), p.clusterCfg.validate())
 }
 
 // blueprint says what of a plant differs between commands.
@@ -106,6 +108,7 @@ type blueprint struct {
 	sinks    []string
 	lossless bool
 	live     bool // flows come as time goes by, and connections are told when they are due
+	watch    bool // a Kubernetes API server may be watched
 	print    stdout.Config
 }
 
@@ -114,7 +117,7 @@ func (p *plant) build(a *app, plan blueprint, tracer trace.Tracer) error {
 	if err := p.validate(); err != nil {
 		return err
 	}
-	stages, err := p.stages(a)
+	stages, err := p.stages(a, plan.watch)
 	if err != nil {
 		return err
 	}
@@ -156,14 +159,16 @@ func (p *plant) build(a *app, plan blueprint, tracer trace.Tracer) error {
 	return nil
 }
 
-// stages returns the stages in their order. Names come first: that a name was answered for an address confirms the
-// verdict on it. Connections come last: they carry the verdicts of their flows.
-func (p *plant) stages(a *app) ([]collector.Stage, error) {
-	judge, prefixes, err := newJudge(p.names, p.verdictCfg, a.logger)
-	if err != nil {
+// stages returns the stages in their order. Who the ends are comes first, as verdicts ask for it. Names come before
+// verdicts: that a name was answered for an address confirms the verdict on it. Connections come after them: they carry the
+// verdicts of their flows.
+func (p *plant) stages(a *app, watch bool) (stages []collector.Stage, err error) {
+	if p.judge, p.nat64, err = newJudge(p.names, p.verdictCfg, a.logger); err != nil {
 		return nil, err
 	}
-	p.nat64 = prefixes
+	if p.cluster, err = p.newCluster(a, watch); err != nil {
+		return nil, err
+	}
 	namesCfg := track.DefaultNames()
 	namesCfg.Synthetic = p.nat64.synthetic
 	if p.verdictCfg.NAT64Learn {
@@ -172,37 +177,18 @@ func (p *plant) stages(a *app) ([]collector.Stage, error) {
 	names := track.NewNames(p.names, namesCfg)
 	connections := track.New(p.trackCfg, p.names)
 	connections.AAAA = names
-	return []collector.Stage{names, judge, verdict.NewHidden(p.names, judge), connections}, nil
+	c := p.cluster
+	return []collector.Stage{c.stage, names, p.judge, verdict.NewHidden(p.names, p.judge), connections, c.pulls, c.inventory}, nil
 }
 
-// newJudge returns the stage that judges, knowing the prefixes and the cluster's state that the settings name.
+// newJudge returns the stage that judges, knowing the prefixes that the settings name.
 func newJudge(names *flow.Interner, cfg verdictConfig, logger *slog.Logger) (*verdict.Stage, *nat64, error) {
 	configured, err := cfg.configured()
 	if err != nil {
 		return nil, nil, err
 	}
 	judge := verdict.New(names, verdict.Prefixes{})
-	if len(cfg.State) > 0 {
-		facts, err := loadFacts(names, cfg.State, logger)
-		if err != nil {
-			return nil, nil, err
-		}
-		judge.SetFacts(facts)
-	}
 	return judge, newNAT64(configured, judge, logger), nil
-}
-
-// loadFacts reads what is known of the cluster from a dump of its objects.
-func loadFacts(names *flow.Interner, paths []string, logger *slog.Logger) (*verdict.Facts, error) {
-	cluster, report, err := kube.LoadState(paths...)
-	if err != nil {
-		return nil, fmt.Errorf("verdict.state: %w", err)
-	}
-	logger.Info("cluster known from its state", "files", report.Files, "nodes", len(cluster.Nodes), "pods", len(cluster.Pods), "services", len(cluster.Services))
-	for _, doubt := range report.Doubts {
-		logger.Warn("cluster state in doubt", "why", doubt)
-	}
-	return verdict.NewFacts(names, cluster), nil
 }
 
 // findStore points the settings at the engine that runs on this machine, unless they name a server themselves.

@@ -25,7 +25,7 @@ type Item struct {
 	Has           Tristate // whether it has the family: an address, an entry in ipFamilies, an address in each pod
 	Addresses     []netip.Addr
 	LoadBalancers []netip.Addr // addresses that a load-balancer gave the service
-	Total         Count        // how many fit, or are there: node prefixes in a cluster prefix, addresses in another, endpoints, pods
+	Total         Count        // how many fit, or are there: node prefixes in a cluster prefix, addresses that can be given out in another, endpoints, pods
 	Used          Count        // how many of these are given out, are ready, have the family
 	Findings      Names        // what deserves attention, in words that do not change
 	Detail        Name         // the same in a sentence for a person
@@ -66,7 +66,7 @@ var ItemFields = []Field[Item]{
 	{Name: "has_family", Doc: "whether it has the family: a node an address, a service an entry in ipFamilies, a workload an address in each of its pods", Label: true, Words: tristateNames, Enum: func(i *Item) uint16 { return uint16(i.Has) }},
 	{Name: "addresses", Doc: "addresses of a node; cluster and external IPs of a service", Addrs: func(i *Item) []netip.Addr { return i.Addresses }},
 	{Name: "load_balancers", Doc: "addresses that a load-balancer gave a service", Addrs: func(i *Item) []netip.Addr { return i.LoadBalancers }},
-	{Name: "total", Doc: "how many fit or are there: node prefixes in a cluster prefix, addresses in the others, endpoints of a service, pods of a workload", Count: func(i *Item) Count { return i.Total }},
+	{Name: "total", Doc: "how many fit or are there: node prefixes in a cluster prefix, addresses that can be given out in the others, endpoints of a service, pods of a workload", Count: func(i *Item) Count { return i.Total }},
 	{Name: "used", Doc: "how many of these are given out, are ready, or have the family", Count: func(i *Item) Count { return i.Used }},
 	{Name: "findings", Doc: "what deserves attention", Strs: func(i *Item) Names { return i.Findings }},
 	{Name: "detail", Doc: "the same in a sentence", Str: func(i *Item) Name { return i.Detail }},

@@ -16,12 +16,13 @@ import (
 // order, so that the recordings of several nodes become one stream.
 type Files struct {
 	cfg    FilesConfig
+	alone  bool // there is one recording
 	report Report
 }
 
 // FilesConfig is what to replay and how.
 type FilesConfig struct {
-	Paths  []string // "-" is standard input
+	Paths  []string // of recordings, and of sysdumps and directories that hold some; "-" is standard input
 	Strict bool     // the first line that cannot be read ends the run with an error
 	Names  *flow.Interner
 	Pool   *flow.Pool
@@ -49,19 +50,18 @@ func (f *Files) Report() Report { return f.report }
 
 // Run replays all files once.
 func (f *Files) Run(ctx context.Context, emit Emit) error {
-	tracks := make([]*track, 0, len(f.cfg.Paths))
-	defer func() {
-		for _, t := range tracks {
-			t.recording.Close()
-		}
-	}()
+	var opened open
+	defer opened.close()
 	for _, path := range f.cfg.Paths { // open all before reading any: a wrong name shows at once
-		recording, err := OpenRecording(path)
-		if err != nil {
+		if err := opened.add(path); err != nil {
 			return fmt.Errorf("open recording: %w", err)
 		}
-		tracks = append(tracks, &track{recording: recording, path: path})
 	}
+	tracks := make([]*track, len(opened.recordings))
+	for i, r := range opened.recordings {
+		tracks[i] = &track{recording: r}
+	}
+	f.alone = len(tracks) == 1
 	out := newBatcher(ctx, f.cfg.Pool, emit, 0)
 	err := f.merge(ctx, tracks, out)
 	if err == nil {
@@ -76,7 +76,6 @@ func (f *Files) Run(ctx context.Context, emit Emit) error {
 // track is one recording with the line it stands at.
 type track struct {
 	recording *Recording
-	path      string
 	head      Message
 	last      time.Time // of the lines so far, for lines without time
 	broken    int
@@ -134,7 +133,7 @@ func (f *Files) advance(t *track) (bool, error) {
 			return true, nil
 		case errors.Is(err, io.EOF):
 			if t.broken > maxComplaints {
-				f.cfg.Logger.Warn("more lines could not be read", "file", t.path, "count", t.broken-maxComplaints)
+				f.cfg.Logger.Warn("more lines could not be read", "file", t.recording.name, "count", t.broken-maxComplaints)
 			}
 			return false, nil
 		case errors.As(err, &broken) && !f.cfg.Strict:
@@ -142,7 +141,7 @@ func (f *Files) advance(t *track) (bool, error) {
 		case errors.As(err, &broken):
 			return false, err
 		default: // a file cut short, a bad gzip block: nothing more comes from it
-			if f.cfg.Strict || len(f.cfg.Paths) == 1 && t.head.Line == 0 {
+			if f.cfg.Strict || f.alone && t.head.Line == 0 {
 				return false, err
 			}
 			f.report.Broken++
@@ -178,7 +177,7 @@ func (f *Files) hand(t *track, decoder Decoder, nodes *outages, out *batcher) er
 	out.drop()
 	switch {
 	case err != nil: // what Recording marshalled is a message; only an undecodable string can fail
-		broken := &LineError{t.path, t.head.Line, err}
+		broken := &LineError{t.recording.name, t.head.Line, err}
 		if f.cfg.Strict {
 			return broken
 		}

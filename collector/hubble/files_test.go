@@ -261,7 +261,7 @@ func TestUnreadable(t *testing.T) {
 	dir := t.TempDir()
 	for _, c := range []struct{ path, want string }{
 		{filepath.Join(dir, "absent.jsonl"), "open recording: open " + filepath.Join(dir, "absent.jsonl") + ": no such file or directory"},
-		{dir, "open recording: " + dir + " is a directory: name the files in it"},
+		{dir, "open recording: " + dir + ": there are no recorded flows, no file named hubble-flows-*.json or *.jsonl"},
 		{file(t, "bad.gz", "\x1f\x8bnot gzip"), "gzip: "},
 	} {
 		_, _, _, err := replay(t, hubble.FilesConfig{Paths: []string{c.path}})

@@ -15,6 +15,8 @@ import (
 	observerpb "github.com/cilium/cilium/api/v1/observer"
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
+
+	"sextant/collector/sysdump"
 )
 
 // Recording reads one recorded stream of flows, a JSON object a line: a file of Hubble's exporter, or the output of
@@ -59,10 +61,6 @@ func OpenRecording(path string) (*Recording, error) {
 	if err != nil {
 		return nil, err // names the path
 	}
-	if info, err := f.Stat(); err == nil && info.IsDir() {
-		f.Close()
-		return nil, fmt.Errorf("%s is a directory: name the files in it", path)
-	}
 	r, err := NewRecording(path, f)
 	if err != nil {
 		f.Close()
@@ -72,13 +70,20 @@ func OpenRecording(path string) (*Recording, error) {
 
 // NewRecording reads from file, which Close closes. The name is for errors.
 func NewRecording(name string, file io.ReadCloser) (*Recording, error) {
-	lines := bufio.NewReaderSize(file, 256<<10)
+	return newRecording(name, file, 256<<10)
+}
+
+func newRecording(name string, file io.ReadCloser, buffer int) (*Recording, error) {
+	lines := bufio.NewReaderSize(file, buffer)
 	if magic, _ := lines.Peek(2); bytes.Equal(magic, []byte{0x1f, 0x8b}) {
 		z, err := gzip.NewReader(lines)
 		if err != nil {
 			return nil, fmt.Errorf("%s: gzip: %w", name, err)
 		}
-		lines = bufio.NewReaderSize(z, 256<<10)
+		lines = bufio.NewReaderSize(z, buffer)
+	}
+	if start, _ := lines.Peek(4); sysdump.IsArchive(start) {
+		return nil, fmt.Errorf("%s is a zip archive: give its name, for it cannot be read from its beginning", name)
 	}
 	return &Recording{name: name, file: file, lines: lines}, nil
 }

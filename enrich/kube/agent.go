@@ -13,13 +13,8 @@ type command struct {
 	build map[string]string // of build-config, which merges the configurations (cilium-dbg/cmd/build-config.go)
 }
 
-type Container struct {
-	Name          string
-	Command, Args []string
-}
-
 // commandOf reads an agent's pod, and returns nil for others.
-func commandOf(o Pod, where string) *command {
+func commandOf(o *Pod, where string) *command {
 	if o.Metadata.Labels["k8s-app"] != "cilium" {
 		return nil
 	}

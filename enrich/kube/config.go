@@ -57,14 +57,14 @@ type override struct {
 const ciliumConfig = "cilium-config"
 
 // takeConfigMap keeps what matters of two ConfigMaps, and of the others their names.
-func (s *state) takeConfigMap(o ConfigMap) error {
+func (s *state) takeConfigMap(o *ConfigMap) {
 	if n := o.Metadata.Name; n != ciliumConfig && n != ipMasqAgent {
 		o.Data = nil
 	}
-	put(s, s.configMaps, o.called(), o.Data)
-	return nil
+	put(s, &s.configMaps, o.called(), o.Data)
 }
 
+// ConfigMap is a core v1 ConfigMap.
 type ConfigMap struct {
 	Meta `yaml:",inline"`
 	Data map[string]string
@@ -106,6 +106,14 @@ func (s *state) ciliumConfig() config {
 		}
 	}
 	return c
+}
+
+// clusterName returns what the flows of the cluster call it.
+func (s *state) clusterName(c config) string {
+	if s.cfg.Cluster != "" {
+		return s.cfg.Cluster
+	}
+	return c.clusterName()
 }
 
 func (c config) clusterName() string {
@@ -173,12 +181,13 @@ func (s *state) clusterPodCIDRs(c config) ([]netip.Prefix, error) {
 		all = appendNew(all, cidrs.List...)
 	}
 	for _, n := range s.pools.names() {
-		all = appendNew(all, s.pools[n].object...)
+		all = appendNew(all, s.pools[n].object.prefixes()...)
 	}
 	slices.SortFunc(all, netip.Prefix.Compare)
 	return all, nil
 }
 
+// CiliumNodeConfig is a cilium.io/v2 CiliumNodeConfig.
 type CiliumNodeConfig struct {
 	Meta `yaml:",inline"`
 	Spec struct {
@@ -193,30 +202,10 @@ type nodeConfig struct {
 	selector *Selector
 }
 
-func (s *state) takeNodeConfig(o CiliumNodeConfig) error {
+func (s *state) takeNodeConfig(o *CiliumNodeConfig) error {
 	if err := o.Spec.NodeSelector.check("spec.nodeSelector"); err != nil {
 		return err
 	}
-	put(s, s.nodeConfigs, o.called(), nodeConfig{o.Spec.Defaults, o.Spec.NodeSelector})
-	return nil
-}
-
-type PodIPPool struct {
-	Meta `yaml:",inline"`
-	Spec struct {
-		IPv4, IPv6 struct{ CIDRs []string }
-	}
-}
-
-func (s *state) takePool(o PodIPPool) error {
-	v4, err := parsePrefixes("spec.ipv4.cidrs", o.Spec.IPv4.CIDRs)
-	if err != nil {
-		return err
-	}
-	v6, err := parsePrefixes("spec.ipv6.cidrs", o.Spec.IPv6.CIDRs)
-	if err != nil {
-		return err
-	}
-	put(s, s.pools, o.called(), append(v4, v6...))
+	put(s, &s.nodeConfigs, o.called(), nodeConfig{o.Spec.Defaults, o.Spec.NodeSelector})
 	return nil
 }

@@ -10,11 +10,12 @@ import (
 	"sextant/collector/verdict"
 )
 
-// egressPolicy is a CiliumEgressGatewayPolicy that an agent would accept.
+// egressPolicy is a CiliumEgressGatewayPolicy.
 type egressPolicy struct {
 	selectors              []PodSelector
 	destinations, excluded []netip.Prefix
 	gateways               []gateway
+	rejected               string // why an agent would not accept it, empty where it would
 }
 
 // PodSelector selects pods by their namespace, by themselves, or both. Its node selector does not belong to it: an agent
@@ -30,12 +31,14 @@ type gateway struct {
 	ip    netip.Addr
 }
 
+// EgressGateway is which nodes are a gateway, and with which address.
 type EgressGateway struct {
 	NodeSelector *Selector `yaml:"nodeSelector"`
 	Interface    string
 	EgressIP     string `yaml:"egressIP"`
 }
 
+// EgressPolicy is a cilium.io/v2 CiliumEgressGatewayPolicy.
 type EgressPolicy struct {
 	Meta `yaml:",inline"`
 	Spec struct {
@@ -48,7 +51,7 @@ type EgressPolicy struct {
 }
 
 // takeEgressPolicy keeps to ParseCEGP of pkg/egressgateway/policy.go: what an agent rejects has no effect, and is doubted.
-func (s *state) takeEgressPolicy(o EgressPolicy) error {
+func (s *state) takeEgressPolicy(o *EgressPolicy) error {
 	p := egressPolicy{selectors: o.Spec.Selectors}
 	var err error
 	if p.destinations, err = parsePrefixes("spec.destinationCIDRs", o.Spec.DestinationCIDRs); err != nil {
@@ -84,17 +87,15 @@ func (s *state) takeEgressPolicy(o EgressPolicy) error {
 			return err
 		}
 	}
-	if why := rejected(o, gateways); why != "" {
-		s.doubt("%s: no agent accepts it: %s", s.where, why)
-		delete(s.policies, o.called())
-		return nil
+	if p.rejected = rejected(o, gateways); p.rejected != "" {
+		delete(s.policies, o.called()) // which it takes the place of without a doubt
 	}
-	put(s, s.policies, o.called(), p)
+	put(s, &s.policies, o.called(), p)
 	return nil
 }
 
 // rejected says why an agent has no use for a policy.
-func rejected(o EgressPolicy, gateways []EgressGateway) string {
+func rejected(o *EgressPolicy, gateways []EgressGateway) string {
 	switch {
 	case len(o.Spec.DestinationCIDRs) == 0:
 		return "it has no destinationCIDRs"
@@ -117,22 +118,31 @@ func (s *state) applyPolicies(c *verdict.Cluster) []verdict.EgressPolicy {
 	for _, n := range c.Nodes {
 		nodes[n.Name] = n.Labels
 	}
+	labels := make([]map[string]string, len(c.Pods))
+	for i := range c.Pods {
+		labels[i] = s.identityLabels(c.Name, &c.Pods[i])
+	}
 	var policies []verdict.EgressPolicy
 	for _, n := range s.policies.names() {
 		told := s.policies[n]
-		p := told.object
+		p := &told.object
+		if p.rejected != "" {
+			s.doubt("%s: no agent accepts it: %s", told.where, p.rejected)
+			continue
+		}
 		policy := verdict.EgressPolicy{Name: n.name, Destinations: p.destinations, Excluded: p.excluded}
 		policy.Gateways, policy.EgressIPs = p.leaves(c.Nodes)
 		if len(policy.Gateways) == 0 {
 			s.doubt("%s: no node that is known is its gateway", told.where)
 		}
 		byNamespace := slices.ContainsFunc(p.selectors, func(p PodSelector) bool { return p.NamespaceSelector != nil && !p.NamespaceSelector.empty() })
+		selects := p.selector()
 		for i := range c.Pods {
 			pod := &c.Pods[i]
 			if _, ok := s.namespaces[name{"", pod.Namespace}]; byNamespace && !ok {
 				s.doubt("%s: selects by labels of namespaces, and %s is not there", told.where, pod.Namespace)
 			}
-			if !pod.HostNetwork && p.selects(s.identityLabels(c.Name, pod), nodes[pod.Node]) {
+			if !pod.HostNetwork && selects(labels[i], nodes[pod.Node]) {
 				policy.Sources = append(policy.Sources, pod.IPs...)
 			}
 		}
@@ -143,25 +153,29 @@ func (s *state) applyPolicies(c *verdict.Cluster) []verdict.EgressPolicy {
 	return policies
 }
 
-// selects reports whether the policy is for a pod with these labels on such a node.
-func (p egressPolicy) selects(pod, node map[string]string) bool {
+// selector returns what reports whether the policy is for a pod with these labels on such a node.
+func (p *egressPolicy) selector() func(pod, node map[string]string) bool {
+	type podSelector struct{ namespace, pod *Selector }
 	var onNodes []*Selector
-	isPod := false
+	var ofPods []podSelector
 	for _, each := range p.selectors {
 		if each.NodeSelector != nil {
 			onNodes = append(onNodes, each.NodeSelector)
 		}
-		isPod = isPod || identity(each.NamespaceSelector, namespacePrefix).matches(pod) && identity(each.PodSelector, "").matches(pod)
+		ofPods = append(ofPods, podSelector{byIdentity(each.NamespaceSelector, namespacePrefix), byIdentity(each.PodSelector, "")})
 	}
-	return isPod && (len(onNodes) == 0 || slices.ContainsFunc(onNodes, func(n *Selector) bool { return n.matches(node) }))
+	return func(pod, node map[string]string) bool {
+		return slices.ContainsFunc(ofPods, func(s podSelector) bool { return s.namespace.matches(pod) && s.pod.matches(pod) }) &&
+			(len(onNodes) == 0 || slices.ContainsFunc(onNodes, func(n *Selector) bool { return n.matches(node) }))
+	}
 }
 
 // leaves returns the gateways of the policy, of each of its selectors the first node by name that has an IPv4 address, and
 // the addresses they use where the policy says so.
-func (p egressPolicy) leaves(nodes []verdict.Node) (gateways []string, ips []netip.Addr) {
+func (p *egressPolicy) leaves(nodes []verdict.Node) (gateways []string, ips []netip.Addr) {
 	for _, g := range p.gateways {
 		i := slices.IndexFunc(nodes, func(n verdict.Node) bool {
-			return identity(g.nodes, "").matches(n.Labels) && slices.ContainsFunc(n.Addresses, netip.Addr.Is4)
+			return byIdentity(g.nodes, "").matches(n.Labels) && slices.ContainsFunc(n.Addresses, netip.Addr.Is4)
 		})
 		if i < 0 {
 			continue
@@ -196,7 +210,7 @@ func (s *state) identityLabels(cluster string, p *verdict.Pod) map[string]string
 	if cluster != "" {
 		labels[clusterLabel] = cluster
 	}
-	if account := s.pods[name{p.Namespace, p.Name}].object.account; account != "" {
+	if account := s.pods.get(name{p.Namespace, p.Name}).account; account != "" {
 		labels[accountLabel] = account
 	}
 	for key, value := range p.NamespaceLabels {
@@ -205,9 +219,9 @@ func (s *state) identityLabels(cluster string, p *verdict.Pod) map[string]string
 	return labels
 }
 
-// identity returns a selector as one of identity labels: a key may name its source (k8s:app, any:app), and those of a
+// byIdentity returns a selector as one of identity labels: a key may name its source (k8s:app, any:app), and those of a
 // namespace have a prefix. None at all selects everything here.
-func identity(s *Selector, prefix string) *Selector {
+func byIdentity(s *Selector, prefix string) *Selector {
 	if s == nil {
 		return &Selector{}
 	}

@@ -1,22 +1,25 @@
-// Package kube tells what a Kubernetes cluster says about itself: its nodes, pods and services, and the Cilium settings that
-// decide whether traffic is translated.
+// Package kube tells what a Kubernetes cluster says about itself: who has, and had, which address, and the Cilium settings
+// that decide whether traffic is translated.
 //
-// LoadState reads a dump, files as kubectl writes them. It takes what stands there and what an agent of Cilium 1.20 makes
-// of a key that its configuration leaves out (see settings.go), and refuses to guess the rest: without a cilium-config
-// every setting is unknown. It asks no API server, and writes nothing.
+// A Store holds its objects, whether a dump told them or a watch, and makes of them an Index of pods, nodes and services by
+// address and time, the facts that verdicts ask for, and a View for whoever looks at the cluster as a whole. A Stage fills
+// in with an Index what Hubble did not tell of the ends of flows.
+//
+// It takes what stands there and what an agent of Cilium 1.20 makes of a key that its configuration leaves out (see
+// settings.go), and refuses to guess the rest: without a cilium-config every setting is unknown, an address that two claim
+// is nobody's, and what shares a node's address is never told from what else runs there. It asks no API server, and writes
+// nothing.
 package kube
 
 import (
-	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 
 	"sextant/collector/verdict"
 )
 
-// Report says what LoadState made of what it found.
+// Report says what was made of a dump.
 type Report struct {
 	Files   int            // that were read, the skipped ones among them
 	Objects map[string]int // that were taken, by apiVersion and kind: "cilium.io/v2 CiliumNode"
@@ -32,23 +35,16 @@ type Report struct {
 // Where an object is told twice, the later path wins; within a directory the later file in lexical order, which is
 // reported. An error names the file, the object and the field.
 func LoadState(paths ...string) (*verdict.Cluster, Report, error) {
-	s := newState()
-	if len(paths) == 0 {
-		return nil, s.report, errors.New("no file or directory with the cluster's state was named")
-	}
-	for i, path := range paths {
-		s.path = i
-		if err := s.load(path); err != nil {
-			return nil, s.report, err
-		}
-	}
-	if len(s.report.Objects) == 0 {
-		return nil, s.report, fmt.Errorf("no object that tells about a cluster in %s (%d files): write some there with `kubectl get nodes,pods,services,… -A -o yaml`",
-			strings.Join(paths, ", "), s.report.Files)
+	s := newState(Config{})
+	report, err := s.loadAll(paths)
+	if err != nil {
+		return nil, report, err
 	}
 	cluster, err := s.cluster()
 	return cluster, s.report, err
 }
+
+func newReport() Report { return Report{Objects: map[string]int{}, Ignored: map[string]int{}} }
 
 // maxNotes bounds each list of a report.
 const maxNotes = 100
@@ -93,15 +89,3 @@ func (n name) compare(other name) int {
 	}
 	return strings.Compare(n.name, other.name)
 }
-
-// A told object is what was taken of it, and where it stood.
-type told[T any] struct {
-	object T
-	path   int    // which of the paths
-	where  string // file and place in it
-}
-
-// A table holds the objects of a kind.
-type table[T any] map[name]told[T]
-
-func (t table[T]) names() []name { return slices.SortedFunc(maps.Keys(t), name.compare) }

@@ -60,7 +60,7 @@ func prefixes(texts ...string) (list []netip.Prefix) {
 // known are values that compare by ==.
 var known = cmp.Options{cmp.Comparer(func(a, b netip.Addr) bool { return a == b }), cmp.Comparer(func(a, b netip.Prefix) bool { return a == b })}
 
-func same(t *testing.T, what string, got, want any) {
+func same(t testing.TB, what string, got, want any) {
 	t.Helper()
 	if diff := cmp.Diff(want, got, known); diff != "" {
 		t.Errorf("%s (-want +got):\n%s", what, diff)
@@ -117,7 +117,7 @@ func TestShapes(t *testing.T) {
 		{"UTF-16, as PowerShell writes it", []string{"all.json", utf16(list)}},
 		{"what else is there", []string{
 			"all.json", list, ".git/config.yaml", "{", ".hidden.yaml", "{", "README.md", "{", "flows.jsonl", "{",
-			"p.json", `[1,"a",{"kind":"Pod"},null]`, "empty.yaml", "", "comment.yaml", "# nothing\n", "job.yaml", "apiVersion: batch/v1\nkind: Job\nspec: [1]\n",
+			"p.json", `[1,"a",{"kind":"Pod"},null]`, "empty.yaml", "", "comment.yaml", "# nothing\n", "job.yaml", "apiVersion: batch/v1\nkind: CronJob\nspec: [1]\n",
 		}},
 		{"aliases", []string{"all.yaml", "a: &node " + nodeA + "\n---\napiVersion: v1\nkind: List\nitems:\n- &p " + podX + "\n- *p\n- " + serviceY + "\n---\n" + nodeA}},
 	} {
@@ -173,7 +173,7 @@ func utf16(text string) string {
 func TestReport(t *testing.T) {
 	dir := dump(t,
 		"a.json", nodeA,
-		"b.yaml", "apiVersion: batch/v1\nkind: Job\n---\napiVersion: v1\nkind: List\nitems: [{apiVersion: v1, kind: Secret}, {apiVersion: v1, kind: Secret}, {apiVersion: v1, kind: List, items: []}]\n",
+		"b.yaml", "apiVersion: batch/v1\nkind: CronJob\n---\napiVersion: v1\nkind: List\nitems: [{apiVersion: v1, kind: Secret}, {apiVersion: v1, kind: Secret}, {apiVersion: v1, kind: List, items: []}]\n",
 		"c.json", `{"spec":{},"status":{}}`,
 		"d.yaml", "x: 1\n---\napiVersion: v1\nkind: Namespace\nmetadata: {name: shop}\n",
 		"e.yaml", "",
@@ -184,7 +184,7 @@ func TestReport(t *testing.T) {
 	same(t, "report", got, kube.Report{
 		Files:   7,
 		Objects: map[string]int{"v1 Node": 1, "v1 Namespace": 2},
-		Ignored: map[string]int{"batch/v1 Job": 1, "v1 Secret": 2, "v1 List": 1},
+		Ignored: map[string]int{"batch/v1 CronJob": 1, "v1 Secret": 2, "v1 List": 1},
 		Skipped: []string{
 			dir + "/c.json: no Kubernetes objects, they have an apiVersion and a kind",
 			dir + "/d.yaml: 1 of 2 documents are no Kubernetes objects, they have an apiVersion and a kind",

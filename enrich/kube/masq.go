@@ -43,23 +43,28 @@ func (s *state) nonMasquerade(c config, runs flow.Tristate) (verdict.CIDRs, erro
 	if runs != flow.Yes {
 		return verdict.CIDRs{}, nil
 	}
-	told, found := s.configMaps[name{c.namespace, ipMasqAgent}]
-	if _, all := s.configMaps[name{c.namespace, "kube-root-ca.crt"}]; !found && !all {
-		s.doubt("the ip-masq-agent runs, but its ConfigMap %s is not there: what it leaves alone is unknown", name{c.namespace, ipMasqAgent})
+	n := name{c.namespace, ipMasqAgent}
+	all := s.whole[KindConfigMap] || s.configMaps.has(name{c.namespace, "kube-root-ca.crt"})
+	if !all && !s.configMaps.has(n) {
+		s.doubt("the ip-masq-agent runs, but its ConfigMap %s is not there: what it leaves alone is unknown", n)
 		return verdict.CIDRs{}, nil
+	}
+	var where string
+	if told := s.configMaps[n]; told != nil {
+		where = told.where
 	}
 	var config struct {
 		CIDRs         []string `yaml:"nonMasqueradeCIDRs"`
 		MasqLinkLocal bool     `yaml:"masqLinkLocal"`
 		MasqLinkIPv6  bool     `yaml:"masqLinkLocalIPv6"`
 	}
-	text := told.object[ipMasqAgentKey]
+	text := s.configMaps.get(n)[ipMasqAgentKey]
 	if err := yaml.Unmarshal([]byte(text), &config); err != nil {
-		return verdict.CIDRs{}, fmt.Errorf("%s: data.%s: %w", told.where, ipMasqAgentKey, err)
+		return verdict.CIDRs{}, fmt.Errorf("%s: data.%s: %w", where, ipMasqAgentKey, err)
 	}
 	prefixes, err := parsePrefixes("nonMasqueradeCIDRs", config.CIDRs)
 	if err != nil {
-		return verdict.CIDRs{}, fmt.Errorf("%s: data.%s: %w", told.where, ipMasqAgentKey, err)
+		return verdict.CIDRs{}, fmt.Errorf("%s: data.%s: %w", where, ipMasqAgentKey, err)
 	}
 	if text == "" {
 		prefixes = appendNew(prefixes, nonMasquerade...)

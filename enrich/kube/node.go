@@ -37,6 +37,7 @@ func (n *node) address(field, kind, text string) error {
 	return nil
 }
 
+// Node is a core v1 Node.
 type Node struct {
 	Meta `yaml:",inline"`
 	Spec struct {
@@ -48,8 +49,8 @@ type Node struct {
 	}
 }
 
-func (s *state) takeNode(o Node) error {
-	n := node{labels: o.Metadata.Labels}
+func (s *state) takeNode(o *Node) error {
+	n := node{labels: s.shared.set(o.Metadata.Labels)}
 	for i, a := range o.Status.Addresses {
 		if err := n.address(fmt.Sprintf("status.addresses[%d].address", i), a.Type, a.Address); err != nil {
 			return err
@@ -66,10 +67,11 @@ func (s *state) takeNode(o Node) error {
 		}
 		n.podCIDRs = []netip.Prefix{prefix}
 	}
-	put(s, s.nodes, o.called(), n)
+	put(s, &s.nodes, o.called(), n)
 	return nil
 }
 
+// CiliumNode is a cilium.io/v2 CiliumNode.
 type CiliumNode struct {
 	Meta `yaml:",inline"`
 	Spec struct {
@@ -92,8 +94,8 @@ type CiliumNode struct {
 	}
 }
 
-func (s *state) takeCiliumNode(o CiliumNode) error {
-	n := node{labels: o.Metadata.Labels}
+func (s *state) takeCiliumNode(o *CiliumNode) error {
+	n := node{labels: s.shared.set(o.Metadata.Labels)}
 	for i, a := range o.Spec.Addresses {
 		if err := n.address(fmt.Sprintf("spec.addresses[%d].ip", i), a.Type, a.IP); err != nil {
 			return err
@@ -117,7 +119,7 @@ func (s *state) takeCiliumNode(o CiliumNode) error {
 			}
 		}
 	}
-	put(s, s.ciliumNodes, o.called(), n)
+	put(s, &s.ciliumNodes, o.called(), n)
 	return nil
 }
 
@@ -125,14 +127,10 @@ func (s *state) takeCiliumNode(o CiliumNode) error {
 func (s *state) joinNodes(c config) ([]verdict.Node, error) {
 	agents := s.agents(c)
 	var nodes []verdict.Node
-	for _, n := range slices.SortedFunc(maps.Keys(merged(s.nodes, s.ciliumNodes)), name.compare) {
-		core, isCore := s.nodes[n]
-		cilium := s.ciliumNodes[n].object
-		labels := core.object.labels
-		if !isCore {
-			labels = cilium.labels // which the agent copied from the Node
-		}
+	for _, n := range s.nodeNames() {
+		core, cilium := s.nodes.get(n), s.ciliumNodes.get(n)
 		run := agents[n.name]
+		labels := s.nodeLabels(n)
 		v := c.on(labels, run)
 		settings, err := s.settings(c, v, cilium.vpc)
 		if err != nil {
@@ -145,19 +143,54 @@ func (s *state) joinNodes(c config) ([]verdict.Node, error) {
 		nodes = append(nodes, verdict.Node{
 			Name:      n.name,
 			Labels:    labels,
-			Addresses: appendNew(core.object.addresses, cilium.addresses...),
-			Router:    appendNew(core.object.router, cilium.router...),
-			PodCIDRs:  podCIDRs(core.object.podCIDRs, cilium.podCIDRs, v["ipam"].text, c.found),
+			Addresses: appendNew(core.addresses, cilium.addresses...),
+			Router:    appendNew(core.router, cilium.router...),
+			PodCIDRs:  podCIDRs(core.podCIDRs, cilium.podCIDRs, v["ipam"].text, c.found),
 			Settings:  settings,
 		})
 	}
 	return nodes, nil
 }
 
-func merged[T any](a, b table[T]) table[T] {
-	all := maps.Clone(a)
-	maps.Copy(all, b)
-	return all
+// nodeNames lists what either kind tells of.
+func (s *state) nodeNames() []name {
+	names := s.nodes.names()
+	for n := range s.ciliumNodes {
+		if !s.nodes.has(n) {
+			names = append(names, n)
+		}
+	}
+	slices.SortFunc(names, name.compare)
+	return names
+}
+
+// nodeLabels returns the labels of a Node, or those that its agent copied from it.
+func (s *state) nodeLabels(n name) map[string]string {
+	if told, ok := s.nodes[n]; ok {
+		return told.object.labels
+	}
+	return s.ciliumNodes.get(n).labels
+}
+
+// The labels that say where a node is (k8s.io/api/core/v1, well_known_labels.go).
+const (
+	zoneLabel      = "topology.kubernetes.io/zone"
+	regionLabel    = "topology.kubernetes.io/region"
+	oldZoneLabel   = "failure-domain.beta.kubernetes.io/zone"
+	oldRegionLabel = "failure-domain.beta.kubernetes.io/region"
+)
+
+// topology says where a node is.
+func (s *state) topology(node string) (zone, region string) {
+	labels := s.nodeLabels(name{"", node})
+	zone, region = labels[zoneLabel], labels[regionLabel]
+	if zone == "" {
+		zone = labels[oldZoneLabel]
+	}
+	if region == "" {
+		region = labels[oldRegionLabel]
+	}
+	return zone, region
 }
 
 // podCIDRs joins what both kinds tell of a node's pods. The controller manager may give every Node prefixes that Cilium

@@ -93,15 +93,11 @@ type Job struct {
 // Event is a core v1 Event about a pod.
 type Event struct {
 	Meta           `yaml:",inline"`
-	InvolvedObject struct {
-		Kind, Namespace, Name string
-		UID                   string `yaml:"uid"`
-		FieldPath             string `yaml:"fieldPath"` // "spec.containers{web}"
-	} `yaml:"involvedObject"`
+	InvolvedObject ObjectReference `yaml:"involvedObject"`
 	Reason         string
 	Message        string
 	Type           string // Normal or Warning
-	Source         struct{ Component, Host string }
+	Source         EventSource
 	FirstTimestamp time.Time `yaml:"firstTimestamp"`
 	LastTimestamp  time.Time `yaml:"lastTimestamp"`
 	EventTime      time.Time `yaml:"eventTime"`
@@ -111,6 +107,16 @@ type Event struct {
 		LastObservedTime time.Time `yaml:"lastObservedTime"`
 	}
 }
+
+// ObjectReference names an object, or a part of one.
+type ObjectReference struct {
+	Kind, Namespace, Name string
+	UID                   string `yaml:"uid"`
+	FieldPath             string `yaml:"fieldPath"` // "spec.containers{web}"
+}
+
+// EventSource is who told an event.
+type EventSource struct{ Component, Host string }
 
 // ServiceCIDR is a networking.k8s.io/v1 ServiceCIDR: what cluster IPs are given out of.
 type ServiceCIDR struct {
@@ -161,21 +167,53 @@ type CiliumIdentity struct {
 	Labels map[string]string `yaml:"security-labels" json:"security-labels"`
 }
 
-// Kind implements Object, as do the following.
-func (*Pod) Kind() Kind                 { return KindPod }
-func (*Node) Kind() Kind                { return KindNode }
-func (*Namespace) Kind() Kind           { return KindNamespace }
-func (*Service) Kind() Kind             { return KindService }
-func (*EndpointSlice) Kind() Kind       { return KindEndpointSlice }
-func (*ReplicaSet) Kind() Kind          { return KindReplicaSet }
-func (*Job) Kind() Kind                 { return KindJob }
-func (*Event) Kind() Kind               { return KindEvent }
-func (*ConfigMap) Kind() Kind           { return KindConfigMap }
-func (*ServiceCIDR) Kind() Kind         { return KindServiceCIDR }
-func (*CiliumNode) Kind() Kind          { return KindCiliumNode }
-func (*CiliumNodeConfig) Kind() Kind    { return KindNodeConfig }
-func (*EgressPolicy) Kind() Kind        { return KindEgressPolicy }
-func (*PodIPPool) Kind() Kind           { return KindPodIPPool }
-func (*CiliumEndpoint) Kind() Kind      { return KindEndpoint }
+// Kind implements Object.
+func (*Pod) Kind() Kind { return KindPod }
+
+// Kind implements Object.
+func (*Node) Kind() Kind { return KindNode }
+
+// Kind implements Object.
+func (*Namespace) Kind() Kind { return KindNamespace }
+
+// Kind implements Object.
+func (*Service) Kind() Kind { return KindService }
+
+// Kind implements Object.
+func (*EndpointSlice) Kind() Kind { return KindEndpointSlice }
+
+// Kind implements Object.
+func (*ReplicaSet) Kind() Kind { return KindReplicaSet }
+
+// Kind implements Object.
+func (*Job) Kind() Kind { return KindJob }
+
+// Kind implements Object.
+func (*Event) Kind() Kind { return KindEvent }
+
+// Kind implements Object.
+func (*ConfigMap) Kind() Kind { return KindConfigMap }
+
+// Kind implements Object.
+func (*ServiceCIDR) Kind() Kind { return KindServiceCIDR }
+
+// Kind implements Object.
+func (*CiliumNode) Kind() Kind { return KindCiliumNode }
+
+// Kind implements Object.
+func (*CiliumNodeConfig) Kind() Kind { return KindNodeConfig }
+
+// Kind implements Object.
+func (*EgressPolicy) Kind() Kind { return KindEgressPolicy }
+
+// Kind implements Object.
+func (*PodIPPool) Kind() Kind { return KindPodIPPool }
+
+// Kind implements Object.
+func (*CiliumEndpoint) Kind() Kind { return KindEndpoint }
+
+// Kind implements Object.
 func (*CiliumEndpointSlice) Kind() Kind { return KindEndpointBatch }
-func (*CiliumIdentity) Kind() Kind      { return KindIdentity }
+
+// Kind implements Object.
+func (*CiliumIdentity) Kind() Kind { return KindIdentity }

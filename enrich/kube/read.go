@@ -6,137 +6,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"iter"
-	"os"
-	"path/filepath"
-	"slices"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
 )
 
-// What a dump may hold. Reading takes some ten times the size of a file in memory.
-const (
-	maxFileSize = 256 << 20
-	maxFiles    = 100_000
-	maxObjects  = 1 << 20
-	maxKeys     = 20_000 // of one YAML mapping: the decoder compares each key with every other
-)
-
-// load takes the objects of a file, or of all files below a directory.
-func (s *state) load(path string) error {
-	info, err := os.Stat(path)
-	if err != nil {
-		return fmt.Errorf("load the cluster's state: %w", err)
-	}
-	if info.Mode().IsRegular() {
-		return s.loadFile(path)
-	}
-	if !info.IsDir() {
-		return fmt.Errorf("load the cluster's state: %s is neither a file nor a directory", path)
-	}
-	files, err := filesBelow(path)
-	if err != nil {
-		return fmt.Errorf("load the cluster's state from %s: %w", path, err)
-	}
-	for _, file := range files {
-		if err := s.loadFile(file); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// filesBelow lists the files that may hold objects, in lexical order. What is hidden is not looked at, and links to
-// directories are not followed, so that there is an end; a mounted ConfigMap or Secret still shows each file once.
-func filesBelow(dir string) ([]string, error) {
-	var files []string
-	err := filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
-		switch {
-		case err != nil:
-			return err
-		case path != dir && strings.HasPrefix(entry.Name(), "."):
-			if entry.IsDir() {
-				return fs.SkipDir
-			}
-			return nil
-		case entry.IsDir() || !slices.Contains([]string{".yaml", ".yml", ".json"}, extension(path)):
-			return nil
-		}
-		info, err := os.Stat(path)
-		if err != nil {
-			return err
-		}
-		if info.Mode().IsRegular() {
-			files = append(files, path)
-		}
-		if len(files) > maxFiles {
-			return fmt.Errorf("more than %d files: name the directory of the dump itself", maxFiles)
-		}
-		return nil
-	})
-	if err == nil && len(files) == 0 {
-		err = errors.New("there is no file named *.yaml, *.yml or *.json")
-	}
-	return files, err
-}
-
-func extension(path string) string { return strings.ToLower(filepath.Ext(path)) }
-
-func (s *state) loadFile(path string) error {
-	text, err := readFile(path)
-	if err != nil {
-		return fmt.Errorf("load the cluster's state: %w", err)
-	}
-	s.report.Files++
-	var documents, strange int
-	for doc, err := range parse(text, extension(path) == ".json") {
-		documents++
-		s.where = fmt.Sprintf("%s: document %d", path, documents)
-		if err == nil {
-			var ok bool
-			ok, err = s.takeDocument(doc)
-			if err == nil && !ok {
-				strange++
-			}
-		}
-		if err != nil {
-			return fmt.Errorf("%s: %w", s.where, err)
-		}
-	}
-	switch {
-	case documents == 0:
-		note(&s.report.Skipped, "%s: empty", path)
-	case strange == documents:
-		note(&s.report.Skipped, "%s: no Kubernetes objects, they have an apiVersion and a kind", path)
-	case strange > 0:
-		note(&s.report.Skipped, "%s: %d of %d documents are no Kubernetes objects, they have an apiVersion and a kind", path, strange, documents)
-	}
-	return nil
-}
-
-// readFile reads a file that is not too large, whatever it grows to meanwhile.
-func readFile(path string) ([]byte, error) {
-	file, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer file.Close()
-	info, err := file.Stat()
-	if err != nil {
-		return nil, err
-	}
-	tooLarge := fmt.Errorf("%s has more than %d MiB: dump fewer kinds at a time, each into a file", path, maxFileSize>>20)
-	if info.Size() > maxFileSize {
-		return nil, tooLarge
-	}
-	text, err := io.ReadAll(io.LimitReader(file, maxFileSize+1))
-	if err == nil && len(text) > maxFileSize {
-		err = tooLarge
-	}
-	return text, err
-}
+// maxKeys bounds one YAML mapping: the decoder compares each key with every other.
+const maxKeys = 20_000
 
 // A tree is a document or a part of one that is not decoded yet.
 type tree interface {

@@ -12,6 +12,7 @@ type Selector struct {
 	MatchExpressions []Requirement     `yaml:"matchExpressions"`
 }
 
+// Requirement is one of a selector.
 type Requirement struct {
 	Key      string
 	Operator string

@@ -3,227 +3,285 @@ package kube
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"net/netip"
 	"reflect"
-	"strings"
-
-	"sextant/collector/flow"
-	"sextant/collector/verdict"
+	"slices"
+	"time"
 )
 
-// state is everything that was taken from the files, before it is put together.
-type state struct {
-	report  Report
-	path    int    // which of the paths is being read
-	where   string // file and place in it, for errors
-	objects int
+// maxObjects bounds what a dump may hold, and what a store keeps.
+const maxObjects = 1 << 20
 
+// state is everything that was taken, before it is put together: of each object what somebody asks for, in values that
+// never change once they are in a table.
+type state struct {
+	cfg     Config
+	report  Report
+	paths   int    // read so far
+	path    int    // which of them is being read; 0 for what a watch told
+	where   string // the object's place, for errors and doubts
+	objects int    // of dumps, those that were not taken among them
+
+	tables
+	past   past
+	known  map[Kind]bool // kinds of which a dump told something, or a watch everything
+	whole  map[Kind]bool // kinds of which a watch told everything
+	shared shared
+}
+
+// tables are the objects by their kinds.
+type tables struct {
+	pods        table[pod]
 	nodes       table[node]
 	ciliumNodes table[node]
-	pods        table[pod]
-	namespaces  table[map[string]string] // their labels
-	services    table[verdict.Service]
+	namespaces  table[namespace]
+	services    table[service]
+	slices      table[slice]
+	replicaSets table[owner] // whose they are
+	jobs        table[owner]
+	endpoints   table[endpoint]
+	batches     table[[]endpoint]
+	identities  table[string]            // their namespaces
 	configMaps  table[map[string]string] // of the two that matter; of others only that they are there
 	nodeConfigs table[nodeConfig]
 	policies    table[egressPolicy]
-	pools       table[[]netip.Prefix]
+	pools       table[ipPool]
+	cidrs       table[[]netip.Prefix] // of ServiceCIDRs
 }
 
-func newState() *state {
-	return &state{
-		report:      Report{Objects: map[string]int{}, Ignored: map[string]int{}},
-		nodes:       table[node]{},
-		ciliumNodes: table[node]{},
-		pods:        table[pod]{},
-		namespaces:  table[map[string]string]{},
-		services:    table[verdict.Service]{},
-		configMaps:  table[map[string]string]{},
-		nodeConfigs: table[nodeConfig]{},
-		policies:    table[egressPolicy]{},
-		pools:       table[[]netip.Prefix]{},
-	}
+func newState(cfg Config) *state {
+	return &state{cfg: cfg, report: newReport(), known: map[Kind]bool{}, whole: map[Kind]bool{}}
 }
 
-// kinds says which objects are taken, and how.
-var kinds = map[string]func(*state, tree) error{
-	"v1 ConfigMap":                           taker((*state).takeConfigMap),
-	"v1 Namespace":                           taker((*state).takeNamespace),
-	"v1 Node":                                taker((*state).takeNode),
-	"v1 Pod":                                 taker((*state).takePod),
-	"v1 Service":                             taker((*state).takeService),
-	"cilium.io/v2 CiliumEgressGatewayPolicy": taker((*state).takeEgressPolicy),
-	"cilium.io/v2 CiliumNode":                taker((*state).takeCiliumNode),
-	"cilium.io/v2 CiliumNodeConfig":          taker((*state).takeNodeConfig),
-	"cilium.io/v2alpha1 CiliumNodeConfig":    taker((*state).takeNodeConfig),
-	"cilium.io/v2 CiliumPodIPPool":           taker((*state).takePool),
-	"cilium.io/v2alpha1 CiliumPodIPPool":     taker((*state).takePool),
-}
-
-func (m Meta) called() name { return name{m.Metadata.Namespace, m.Metadata.Name} }
-
-// taker decodes an object and hands it over. A YAML decoder needs a field's tag where its key has capitals.
-func taker[T interface{ called() name }](take func(*state, T) error) func(*state, tree) error {
-	return func(s *state, t tree) error {
-		var object T
-		if err := t.Decode(&object); err != nil {
-			return err
-		}
-		if object.called().name == "" {
-			return errors.New("metadata.name is empty")
-		}
-		s.where += " " + object.called().String()
-		return take(s, object)
+// of returns the table of a kind, nil where nothing of it is kept.
+func (t *tables) of(kind Kind) anyTable {
+	switch kind {
+	case KindPod:
+		return t.pods
+	case KindNode:
+		return t.nodes
+	case KindCiliumNode:
+		return t.ciliumNodes
+	case KindNamespace:
+		return t.namespaces
+	case KindService:
+		return t.services
+	case KindEndpointSlice:
+		return t.slices
+	case KindReplicaSet:
+		return t.replicaSets
+	case KindJob:
+		return t.jobs
+	case KindEndpoint:
+		return t.endpoints
+	case KindEndpointBatch:
+		return t.batches
+	case KindIdentity:
+		return t.identities
+	case KindConfigMap:
+		return t.configMaps
+	case KindNodeConfig:
+		return t.nodeConfigs
+	case KindEgressPolicy:
+		return t.policies
+	case KindPodIPPool:
+		return t.pools
+	case KindServiceCIDR:
+		return t.cidrs
 	}
-}
-
-// takeDocument takes the objects of a document: one, the items of a List, or a plain list of both. It returns false when
-// there is none.
-func (s *state) takeDocument(doc tree) (bool, error) {
-	elements, isList := doc.list()
-	if !isList {
-		return s.takeObjects(doc)
-	}
-	place, any := s.where, false
-	for i, element := range elements {
-		s.where = fmt.Sprintf("%s, element %d", place, i+1)
-		ok, err := s.takeObjects(element)
-		if err != nil {
-			return false, err
-		}
-		any = any || ok
-	}
-	return any, nil
-}
-
-func (s *state) takeObjects(doc tree) (bool, error) {
-	apiVersion, kind, items := doc.head()
-	if apiVersion == "" || kind == "" {
-		return false, nil
-	}
-	of, isList := strings.CutSuffix(kind, "List")
-	if !isList || items == nil {
-		return true, s.takeObject(apiVersion, kind, doc)
-	}
-	place := s.where
-	for i, item := range items {
-		s.where = fmt.Sprintf("%s, item %d", place, i+1)
-		itemVersion, itemKind, _ := item.head()
-		if itemVersion == "" && itemKind == "" && of != "" { // as in a NodeList straight from the API
-			itemVersion, itemKind = apiVersion, of
-		}
-		if err := s.takeObject(itemVersion, itemKind, item); err != nil {
-			return false, err
-		}
-	}
-	return true, nil
-}
-
-func (s *state) takeObject(apiVersion, kind string, object tree) error {
-	if s.objects++; s.objects > maxObjects {
-		return fmt.Errorf("more than %d objects: dump only the kinds that matter", maxObjects)
-	}
-	full := strings.TrimSpace(apiVersion + " " + kind)
-	if full == "" {
-		full = "no kind"
-	}
-	take, ok := kinds[full]
-	if !ok {
-		count(s.report.Ignored, full)
-		return nil
-	}
-	s.where += ": " + kind
-	if err := take(s, object); err != nil {
-		return err
-	}
-	count(s.report.Objects, full)
 	return nil
 }
+
+// stored are the kinds that are kept.
+var stored = []Kind{
+	KindPod, KindNode, KindCiliumNode, KindNamespace, KindService, KindEndpointSlice, KindReplicaSet, KindJob, KindEndpoint,
+	KindEndpointBatch, KindIdentity, KindConfigMap, KindNodeConfig, KindEgressPolicy, KindPodIPPool, KindServiceCIDR,
+}
+
+// len returns how many objects there are.
+func (t *tables) len() int {
+	n := 0
+	for _, kind := range stored {
+		n += t.of(kind).len()
+	}
+	return n
+}
+
+func (t *tables) clone() tables {
+	return tables{
+		pods:        maps.Clone(t.pods),
+		nodes:       maps.Clone(t.nodes),
+		ciliumNodes: maps.Clone(t.ciliumNodes),
+		namespaces:  maps.Clone(t.namespaces),
+		services:    maps.Clone(t.services),
+		slices:      maps.Clone(t.slices),
+		replicaSets: maps.Clone(t.replicaSets),
+		jobs:        maps.Clone(t.jobs),
+		endpoints:   maps.Clone(t.endpoints),
+		batches:     maps.Clone(t.batches),
+		identities:  maps.Clone(t.identities),
+		configMaps:  maps.Clone(t.configMaps),
+		nodeConfigs: maps.Clone(t.nodeConfigs),
+		policies:    maps.Clone(t.policies),
+		pools:       maps.Clone(t.pools),
+		cidrs:       maps.Clone(t.cidrs),
+	}
+}
+
+// snapshot returns what is there now, to be put together at leisure.
+func (s *state) snapshot() *state {
+	return &state{cfg: s.cfg, report: newReport(), tables: s.tables.clone(), past: s.past.clone(), known: maps.Clone(s.known), whole: maps.Clone(s.whole)}
+}
+
+// A told object is what was taken of it, and where it stood.
+type told[T any] struct {
+	object T
+	path   int    // which of the paths, 0 for what a watch told
+	where  string // file and place in it, or kind and name
+}
+
+// A table holds the objects of a kind. Their number makes pointers worth it: a table is copied for each look at it.
+type table[T any] map[name]*told[T]
+
+// anyTable is a table of whatever kind.
+type anyTable interface {
+	len() int
+	has(name) bool
+	all() []name
+	remove(name)
+}
+
+func (t table[T]) len() int        { return len(t) }
+func (t table[T]) has(n name) bool { _, ok := t[n]; return ok }
+func (t table[T]) remove(n name)   { delete(t, n) }
+
+func (t table[T]) all() []name { return slices.Collect(maps.Keys(t)) }
+
+// get returns what was taken of an object, zero where there is none.
+func (t table[T]) get(n name) T {
+	if told := t[n]; told != nil {
+		return told.object
+	}
+	var zero T
+	return zero
+}
+
+func (t table[T]) names() []name { return slices.SortedFunc(maps.Keys(t), name.compare) }
 
 // put keeps an object, in place of what was told before of one with its name.
-func put[T any](s *state, into table[T], of name, object T) {
-	if before, ok := into[of]; ok && before.path == s.path && !reflect.DeepEqual(before.object, object) {
+func put[T any](s *state, into *table[T], of name, object T) {
+	if *into == nil {
+		*into = table[T]{}
+	}
+	if before, ok := (*into)[of]; ok && s.path > 0 && before.path == s.path && !reflect.DeepEqual(before.object, object) {
 		s.doubt("%s: differs from %s, and is used", s.where, before.where)
 	}
-	into[of] = told[T]{object, s.path, s.where}
+	(*into)[of] = &told[T]{object, s.path, s.where}
 }
 
-type Namespace struct {
-	Meta `yaml:",inline"`
-}
-
-func (s *state) takeNamespace(o Namespace) error {
-	put(s, s.namespaces, o.called(), o.Metadata.Labels)
-	return nil
-}
-
-type Service struct {
-	Meta `yaml:",inline"`
-	Spec struct {
-		Type        string
-		Selector    map[string]string
-		ClusterIP   string   `yaml:"clusterIP"`
-		ClusterIPs  []string `yaml:"clusterIPs"`
-		ExternalIPs []string `yaml:"externalIPs"`
+// take keeps what matters of an object that was told at a time, or, at the zero time, stands in a dump.
+func (s *state) take(at time.Time, o Object) error {
+	kind := o.Kind()
+	if t := s.of(kind); t != nil && !t.has(o.called()) && s.len() >= maxObjects {
+		return fmt.Errorf("more than %d objects", maxObjects)
 	}
-	Status struct {
-		LoadBalancer struct {
-			Ingress []struct{ IP string }
-		} `yaml:"loadBalancer"`
+	if s.path > 0 {
+		s.known[kind] = true
 	}
-}
-
-func (s *state) takeService(o Service) error {
-	var found []netip.Addr
-	var err error
-	add := func(field, text string) {
-		if text == "" || text == "None" || err != nil { // headless
-			return
+	switch o := o.(type) {
+	case *Pod:
+		return s.takePod(at, o)
+	case *Node:
+		return s.takeNode(o)
+	case *Namespace:
+		return s.takeNamespace(o)
+	case *Service:
+		return s.takeService(o)
+	case *EndpointSlice:
+		return s.takeSlice(o)
+	case *ReplicaSet:
+		put(s, &s.replicaSets, o.called(), s.ownerOf(o.Metadata))
+	case *Job:
+		put(s, &s.jobs, o.called(), s.ownerOf(o.Metadata))
+	case *Event:
+		if s.cfg.OnEvent != nil {
+			s.cfg.OnEvent(at, o)
 		}
-		var addr netip.Addr
-		addr, err = parseAddr(field, text)
-		found = appendNew(found, addr)
+	case *ConfigMap:
+		s.takeConfigMap(o)
+	case *ServiceCIDR:
+		return s.takeServiceCIDR(o)
+	case *CiliumNode:
+		return s.takeCiliumNode(o)
+	case *CiliumNodeConfig:
+		return s.takeNodeConfig(o)
+	case *EgressPolicy:
+		return s.takeEgressPolicy(o)
+	case *PodIPPool:
+		return s.takePool(o)
+	case *CiliumEndpoint:
+		return s.takeEndpoint(at, o)
+	case *CiliumEndpointSlice:
+		return s.takeBatch(at, o)
+	case *CiliumIdentity:
+		s.takeIdentity(o)
+	default:
+		return fmt.Errorf("%T is not taken", o)
 	}
-	for i, ip := range o.Spec.ClusterIPs {
-		add(fmt.Sprintf("spec.clusterIPs[%d]", i), ip)
-	}
-	add("spec.clusterIP", o.Spec.ClusterIP)
-	for i, ip := range o.Spec.ExternalIPs {
-		add(fmt.Sprintf("spec.externalIPs[%d]", i), ip)
-	}
-	for i, ingress := range o.Status.LoadBalancer.Ingress {
-		add(fmt.Sprintf("status.loadBalancer.ingress[%d].ip", i), ingress.IP)
-	}
-	if err != nil {
-		return err
-	}
-	external := flow.No
-	if o.Spec.Type == "NodePort" || o.Spec.Type == "LoadBalancer" || len(o.Spec.ExternalIPs) > 0 {
-		external = flow.Yes
-	}
-	put(s, s.services, o.called(), verdict.Service{Addresses: found, External: external, Selector: o.Spec.Selector})
 	return nil
 }
 
-// cluster puts everything together.
-func (s *state) cluster() (*verdict.Cluster, error) {
-	config := s.ciliumConfig()
-	c := &verdict.Cluster{Name: config.clusterName()}
-	var err error
-	if c.Nodes, err = s.joinNodes(config); err != nil {
-		return nil, err
+// putAt takes what a watch told.
+func (s *state) putAt(at time.Time, o Object) error {
+	n := o.called()
+	if n.name == "" {
+		return fmt.Errorf("%s: metadata.name is empty", o.Kind())
 	}
-	if c.Settings, err = s.settings(config, config.anywhere(), netip.Prefix{}); err != nil {
-		return nil, err
+	s.path, s.where = 0, fmt.Sprintf("%s %s", o.Kind(), n)
+	if err := s.take(at, o); err != nil {
+		s.deleteAt(at, o.Kind(), n)
+		return fmt.Errorf("%s %s: %w", o.Kind(), n, err)
 	}
-	if c.PodCIDRs, err = s.clusterPodCIDRs(config); err != nil {
-		return nil, err
+	return nil
+}
+
+func (s *state) deleteAt(at time.Time, kind Kind, n name) {
+	switch kind {
+	case KindPod:
+		s.leavePod(at, n)
+	case KindEndpoint:
+		s.leave(at, s.endpoints.get(n))
+	case KindEndpointBatch:
+		for _, e := range s.batches.get(n) {
+			s.leave(at, e)
+		}
 	}
-	c.Pods = s.joinPods()
-	for _, n := range s.services.names() {
-		service := s.services[n].object
-		service.Namespace, service.Name = n.namespace, n.name
-		c.Services = append(c.Services, service)
+	if t := s.of(kind); t != nil {
+		t.remove(n)
 	}
-	c.EgressPolicies = s.applyPolicies(c)
-	return c, nil
+}
+
+func (s *state) replaceAt(at time.Time, kind Kind, all []Object) error {
+	there := make(map[name]bool, len(all))
+	for _, o := range all {
+		there[o.called()] = true
+	}
+	if t := s.of(kind); t != nil {
+		for _, n := range t.all() {
+			if !there[n] {
+				s.deleteAt(at, kind, n)
+			}
+		}
+	}
+	var errs []error
+	for _, o := range all {
+		if o.Kind() != kind {
+			errs = append(errs, fmt.Errorf("%s %s is none of the kind %s", o.Kind(), o.called(), kind))
+			continue
+		}
+		errs = append(errs, s.putAt(at, o))
+	}
+	s.known[kind], s.whole[kind] = all != nil, all != nil
+	return errors.Join(errs...)
 }

@@ -1,6 +1,7 @@
 package kube
 
 import (
+	"maps"
 	"net/netip"
 	"time"
 
@@ -57,4 +58,74 @@ type ViewService struct {
 	Selects         bool // has a selector: without one its endpoints are somebody else's work
 	// Endpoints by flow.Family, each distinct address once.
 	Endpoints, Ready [3]int
+}
+
+// view puts the cluster together as plain values, each list in the order of names.
+func (s *state) view() View {
+	config := s.ciliumConfig()
+	v := View{Time: time.Now(), Cluster: s.clusterName(config), IPAM: config.ipam(), Knows: maps.Clone(s.known)}
+	v.Pools = s.poolsOf(config, v.IPAM)
+	for _, n := range s.cidrs.names() {
+		v.ServiceCIDRs = appendNew(v.ServiceCIDRs, s.cidrs.get(n)...)
+	}
+	for _, n := range s.nodeNames() {
+		core, cilium := s.nodes.get(n), s.ciliumNodes.get(n)
+		node := ViewNode{Name: n.name}
+		node.Zone, node.Region = s.topology(n.name)
+		node.Addresses = appendNew(appendNew(node.Addresses, core.addresses...), cilium.addresses...)
+		node.PodCIDRs = podCIDRs(core.podCIDRs, cilium.podCIDRs, config.values["ipam"].text, config.found)
+		v.Nodes = append(v.Nodes, node)
+	}
+	for _, n := range s.pods.names() {
+		p := &s.pods[n].object
+		workload := s.workload(n.namespace, p)
+		v.Pods = append(v.Pods, ViewPod{
+			Namespace: p.Namespace, Name: p.Name, Node: p.Node, Workload: workload.name, WorkloadKind: workload.kind,
+			IPs: p.IPs, HostNetwork: p.HostNetwork, Ended: p.ended,
+		})
+	}
+	v.Services = s.viewServices()
+	return v
+}
+
+func (s *state) viewServices() []ViewService {
+	type at struct {
+		service name
+		addr    netip.Addr
+	}
+	endpoints := map[at]bool{} // ready on some port
+	for n, told := range s.slices {
+		for _, e := range told.object.endpoints {
+			key := at{name{n.namespace, told.object.service}, e.addr}
+			endpoints[key] = endpoints[key] || e.ready
+		}
+	}
+	type numbers struct{ all, ready [3]int }
+	counts := map[name]numbers{}
+	for at, ready := range endpoints {
+		n := counts[at.service]
+		n.all[familyOf(at.addr)]++
+		if ready {
+			n.ready[familyOf(at.addr)]++
+		}
+		counts[at.service] = n
+	}
+	var services []ViewService
+	for _, n := range s.services.names() {
+		of := &s.services[n].object
+		services = append(services, ViewService{
+			Namespace: n.namespace, Name: n.name, Type: of.kind, Policy: of.policy, Families: of.families,
+			ClusterIPs: of.cluster, ExternalIPs: of.external, LoadBalancers: of.balancers,
+			Headless: of.headless, Selects: len(of.selector) > 0,
+			Endpoints: counts[n].all, Ready: counts[n].ready,
+		})
+	}
+	return services
+}
+
+func familyOf(a netip.Addr) flow.Family {
+	if a.Is4() {
+		return flow.FamilyIPv4
+	}
+	return flow.FamilyIPv6
 }

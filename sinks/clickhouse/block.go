@@ -19,13 +19,14 @@ type block[R any] struct {
 	table     string
 	fields    []flow.Field[R]
 	day       func(*R) time.Time // whose days are the table's partitions; nil where it has none
+	keyed     bool               // the table keeps one of the rows that share their key
 	statement string
 	input     proto.Input
 	fills     []func(rows [][]R)
 	rows      [][]R // of the delivery, as long as it is being written
 
 	token  string // of the delivery that was tried last
-	rounds int    // of inserts that were begun for it
+	rounds int    // of inserts that were begun for it; the tries, where the table is keyed
 	blind  bool   // what was stored of it cannot be seen
 }
 

@@ -1,5 +1,5 @@
-// Package clickhouse stores flows, connections and gaps in ClickHouse: one table each, made from the field tables of
-// collector/flow, and filled in large native blocks of columns. It also answers SQL by hand (DB).
+// Package clickhouse stores flows, connections, gaps, image pulls and the inventory in ClickHouse: one table each, made from
+// the field tables of collector/flow, and filled in large native blocks of columns. It also answers SQL by hand (DB).
 //
 // A delivery is stored once, however often it is tried: its token travels with the insert, so that the server can tell a
 // repetition, and what a repetition should have found is looked for, because a server that was killed may remember the
@@ -28,6 +28,15 @@ type Sink struct {
 	flows       *block[flow.Record]
 	connections *block[flow.Connection]
 	gaps        *block[flow.Gap]
+	pulls       *block[flow.Pull]
+	items       *block[flow.Item]
+	writers     []writer // all of these
+}
+
+// writer is a block of whatever rows.
+type writer interface {
+	write(ctx context.Context, s *Sink, token string) error
+	reset()
 }
 
 // New returns a sink. Nothing is dialled yet.
@@ -44,9 +53,14 @@ func New(cfg Config, logger *slog.Logger, reg prometheus.Registerer) *Sink {
 		flows:       newBlock(cfg.Database, "flows", fields, d),
 		connections: newBlock(cfg.Database, "connections", flow.ConnectionFields, d),
 		gaps:        newBlock(cfg.Database, "gaps", flow.GapFields, d),
+		pulls:       newBlock(cfg.Database, "pulls", flow.PullFields, d),
+		items:       newBlock(cfg.Database, "inventory", flow.ItemFields, d),
 	}
 	s.flows.day = func(r *flow.Record) time.Time { return r.Time }
 	s.connections.day = func(c *flow.Connection) time.Time { return c.First }
+	s.pulls.keyed = true
+	s.items.day = func(i *flow.Item) time.Time { return i.Time }
+	s.writers = []writer{s.flows, s.connections, s.gaps, s.pulls, s.items}
 	return s
 }
 
@@ -75,25 +89,27 @@ func (s *Sink) Write(ctx context.Context, d collector.Delivery) error {
 		}
 		s.conn = c
 	}
-	defer s.flows.reset()
-	defer s.connections.reset()
-	defer s.gaps.reset()
 	for _, b := range d.Batches {
 		s.flows.add(b.Records)
 		s.connections.add(b.Connections)
 		s.gaps.add(b.Gaps)
+		s.pulls.add(b.Pulls)
+		s.items.add(b.Items)
 	}
-	err := s.flows.write(ctx, s, d.Token)
-	if err == nil {
-		err = s.connections.write(ctx, s, d.Token)
+	defer s.reset()
+	for _, w := range s.writers {
+		if err := w.write(ctx, s, d.Token); err != nil {
+			s.Close()
+			return err
+		}
 	}
-	if err == nil {
-		err = s.gaps.write(ctx, s, d.Token)
+	return nil
+}
+
+func (s *Sink) reset() {
+	for _, w := range s.writers {
+		w.reset()
 	}
-	if err != nil {
-		s.Close()
-	}
-	return err
 }
 
 // Close lets go of the connection. The next Write connects anew.

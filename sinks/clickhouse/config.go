@@ -21,6 +21,8 @@ type Config struct {
 	TTLFlows       time.Duration `yaml:"ttl_flows" doc:"how long flows are kept; 0 is for ever"`
 	TTLConnections time.Duration `yaml:"ttl_connections" doc:"how long connections are kept; 0 is for ever"`
 	TTLGaps        time.Duration `yaml:"ttl_gaps" doc:"how long gaps are kept; 0 is for ever"`
+	TTLPulls       time.Duration `yaml:"ttl_pulls" doc:"how long image pulls are kept; 0 is for ever"`
+	TTLInventory   time.Duration `yaml:"ttl_inventory" doc:"how long the inventory of the cluster is kept; 0 is for ever"`
 	StoreUUID      bool          `yaml:"store_uuid" doc:"store Hubble's identifier of every flow: 16 bytes a row that do not compress"`
 	InsertTimeout  time.Duration `yaml:"insert_timeout" doc:"how long one insert may take, connecting included"`
 	Compression    string        `yaml:"compression" doc:"compression on the way to the server: lz4 or none"`
@@ -44,6 +46,8 @@ func Default() Config {
 		TTLFlows:       7 * day,
 		TTLConnections: 90 * day,
 		TTLGaps:        90 * day,
+		TTLPulls:       90 * day,
+		TTLInventory:   90 * day,
 		InsertTimeout:  time.Minute,
 		Compression:    "lz4",
 	}
@@ -82,14 +86,19 @@ func (c Config) Validate() error {
 	if !c.TLS.Enabled && c.TLS != (TLS{}) {
 		bad("tls.enabled", "must be true for the other keys of tls to have an effect")
 	}
-	if !validTTL(c.TTLFlows) {
-		bad("ttl_flows", badTTL, c.TTLFlows)
-	}
-	if !validTTL(c.TTLConnections) {
-		bad("ttl_connections", badTTL, c.TTLConnections)
-	}
-	if !validTTL(c.TTLGaps) {
-		bad("ttl_gaps", badTTL, c.TTLGaps)
+	for _, ttl := range []struct {
+		key   string
+		value time.Duration
+	}{
+		{"ttl_flows", c.TTLFlows},
+		{"ttl_connections", c.TTLConnections},
+		{"ttl_gaps", c.TTLGaps},
+		{"ttl_pulls", c.TTLPulls},
+		{"ttl_inventory", c.TTLInventory},
+	} {
+		if ttl.value != 0 && (ttl.value < time.Hour || ttl.value%time.Second != 0) {
+			bad(ttl.key, "must be 0 (for ever) or at least 1h, in whole seconds, is %s", ttl.value)
+		}
 	}
 	if c.InsertTimeout < time.Second {
 		bad("insert_timeout", "must be at least 1s, is %s", c.InsertTimeout)
@@ -99,10 +108,6 @@ func (c Config) Validate() error {
 	}
 	return errors.Join(errs...)
 }
-
-const badTTL = "must be 0 (for ever) or at least 1h, in whole seconds, is %s"
-
-func validTTL(ttl time.Duration) bool { return ttl == 0 || ttl >= time.Hour && ttl%time.Second == 0 }
 
 func checkAddress(address string) error {
 	host, port, err := net.SplitHostPort(address)

@@ -84,8 +84,55 @@ func TestMetrics(t *testing.T) {
 	if len(families) != 3 {
 		t.Errorf("%d metrics, want 3", len(families))
 	}
-	if n := strings.Count(log.String(), "schema changed"); n != 3 || !strings.Contains(log.String(), "`"+c.Database+"`.`gaps`") {
+	if n := strings.Count(log.String(), "schema changed"); n != 5 || !strings.Contains(log.String(), "`"+c.Database+"`.`inventory`") {
 		t.Errorf("the log tells of %d new tables:\n%s", n, log.String())
+	}
+}
+
+// The same pull comes from several collectors, and from one that has started anew. They may know more or less of it, and
+// estimate its time; who knows whose it was is believed.
+func TestPullShowsOnce(t *testing.T) {
+	in, c := flow.NewInterner(), config(t)
+	pull := func(id byte, when, workload string) flow.Pull {
+		return flow.Pull{
+			Time: at(when), ID: flow.UUID{id}, Registry: in.Name("registry.example"), Node: in.Name("worker-1"),
+			Workload: in.Name(workload), Result: flow.Pulled, Count: 1,
+		}
+	}
+	const before, after = "2026-11-30T23:59:59.999999999Z", "2026-12-01T00:00:00.000000001Z" // of a month's end, and of the partition's
+	write(t, sink(t, c), "one", &flow.Batch{Pulls: []flow.Pull{pull(1, after, "web"), pull(2, after, ""), pull(1, after, "web")}})
+	write(t, sink(t, c), "other", &flow.Batch{Pulls: []flow.Pull{pull(1, after, ""), pull(2, before, "db"), pull(3, before, "")}})
+	write(t, sink(t, c), "started anew", &flow.Batch{Pulls: []flow.Pull{pull(3, before, ""), pull(2, after, ""), pull(1, before, "")}})
+	want := "01 web\n02 db\n03 "
+	for range 2 {
+		if got := query(t, c, "SELECT concat(substring(toString(id), 1, 2), ' ', workload) FROM pulls FINAL ORDER BY id"); got != want {
+			t.Errorf("got\n%s\nwant\n%s", got, want)
+		}
+		query(t, c, "OPTIMIZE TABLE pulls FINAL")
+	}
+	if got, want := query(t, c, "SELECT id, count() AS n FROM pulls GROUP BY id, toYYYYMM(time) HAVING n > 1"), ""; got != want {
+		t.Errorf("rows of one pull that were not merged: %s", got)
+	}
+}
+
+func TestRepeatedPullsAndInventory(t *testing.T) {
+	in, c := flow.NewInterner(), config(t)
+	b := &flow.Batch{}
+	for i := range 10 {
+		b.Pulls = append(b.Pulls, flow.Pull{Time: at("2026-11-24T00:00:00Z"), ID: flow.UUID{byte(i)}, Node: in.Name("worker-1")})
+		b.Items = append(b.Items, flow.Item{Time: at("2026-11-24T00:00:00Z"), Kind: flow.ItemNode, Name: in.Name(fmt.Sprint("worker-", i))})
+	}
+	const stored = "SELECT (SELECT count() FROM pulls FINAL), (SELECT count() FROM inventory)"
+	s := sink(t, c)
+	write(t, s, "a", b)
+	write(t, s, "a", b)
+	write(t, sink(t, c), "a", b)
+	if got, want := query(t, c, stored), "10\t10"; got != want {
+		t.Errorf("pulls, items: %s, want %s", got, want)
+	}
+	write(t, s, "b", b)
+	if got, want := query(t, c, stored), "10\t20"; got != want {
+		t.Errorf("pulls, items: %s, want %s", got, want)
 	}
 }
 

@@ -227,7 +227,7 @@ func TestValidate(t *testing.T) {
 		t.Error(err)
 	}
 	bad := clickhouse.Config{
-		Address: "2001:db8::1:9000", Database: "a`; DROP", TLS: clickhouse.TLS{CertFile: "x"}, TTLFlows: time.Minute, TTLConnections: 1, TTLGaps: -1, Compression: "zip",
+		Address: "2001:db8::1:9000", Database: "a`; DROP", TLS: clickhouse.TLS{CertFile: "x"}, TTLFlows: time.Minute, TTLConnections: 1, TTLGaps: -1, TTLPulls: -day, TTLInventory: 90*time.Minute + 1, Compression: "zip",
 	}
 	want := []string{
 		`clickhouse.address: must be host:port, an IPv6 address in brackets, is "2001:db8::1:9000"`,
@@ -238,6 +238,8 @@ func TestValidate(t *testing.T) {
 		`clickhouse.ttl_flows: must be 0 (for ever) or at least 1h, in whole seconds, is 1m0s`,
 		`clickhouse.ttl_connections: must be 0 (for ever) or at least 1h, in whole seconds, is 1ns`,
 		`clickhouse.ttl_gaps: must be 0 (for ever) or at least 1h, in whole seconds, is -1ns`,
+		`clickhouse.ttl_pulls: must be 0 (for ever) or at least 1h, in whole seconds, is -24h0m0s`,
+		`clickhouse.ttl_inventory: must be 0 (for ever) or at least 1h, in whole seconds, is 1h30m0.000000001s`,
 		`clickhouse.insert_timeout: must be at least 1s, is 0s`,
 		`clickhouse.compression: must be lz4 or none, is "zip"`,
 	}

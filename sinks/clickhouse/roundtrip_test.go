@@ -116,15 +116,20 @@ func stored(t *testing.T, c clickhouse.Config, sql string) string {
 func TestEveryFieldComesBack(t *testing.T) {
 	in, c := flow.NewInterner(), config(t)
 	record, connection, gap := full(in), filled[flow.Connection](in), filled[flow.Gap](in)
+	pull, item := filled[flow.Pull](in), filled[flow.Item](in)
 	different(t, flow.Fields, record, flow.Record{})
 	different(t, flow.ConnectionFields, connection, flow.Connection{})
 	different(t, flow.GapFields, gap, flow.Gap{})
+	different(t, flow.PullFields, pull, flow.Pull{})
+	different(t, flow.ItemFields, item, flow.Item{})
 
 	write(t, sink(t, c), "1", &flow.Batch{
 		Records: []flow.Record{record}, Connections: []flow.Connection{connection}, Gaps: []flow.Gap{gap},
+		Pulls: []flow.Pull{pull}, Items: []flow.Item{item},
 	})
 	for table, sent := range map[string]string{
 		"flows": asJSON(flow.Fields, record), "connections": asJSON(flow.ConnectionFields, connection), "gaps": asJSON(flow.GapFields, gap),
+		"pulls": asJSON(flow.PullFields, pull), "inventory": asJSON(flow.ItemFields, item),
 	} {
 		if diff := cmp.Diff(sent+"\n", stored(t, c, "SELECT * FROM "+table)); diff != "" {
 			t.Errorf("%s (-sent +stored)\n%s", table, diff)
@@ -132,22 +137,32 @@ func TestEveryFieldComesBack(t *testing.T) {
 	}
 }
 
-func TestEmptyRecord(t *testing.T) {
+func TestEmptyRows(t *testing.T) {
 	for _, compression := range []string{"lz4", "none"} {
 		c := config(t)
 		c.Compression = compression
-		write(t, sink(t, c), "1", &flow.Batch{Records: make([]flow.Record, 2), Gaps: make([]flow.Gap, 1)})
-		want := asJSON(flow.Fields, flow.Record{})
-		for old, new := range map[string]string{
-			`"time":null`: `"time":"1970-01-01T00:00:00.000000000Z"`,
-			`"uuid":null`: `"uuid":"00000000-0000-0000-0000-000000000000"`,
-			`_ip":null`:   `_ip":"::"`,
-			`ipv4":null`:  `ipv4":"::"`,
+		write(t, sink(t, c), "1", &flow.Batch{
+			Records: make([]flow.Record, 1), Connections: make([]flow.Connection, 1), Gaps: make([]flow.Gap, 1),
+			Pulls: make([]flow.Pull, 1), Items: make([]flow.Item, 1),
+		})
+		absent := strings.NewReplacer(
+			`"time":null`, `"time":"1970-01-01T00:00:00.000000000Z"`,
+			`"first":null`, `"first":"1970-01-01T00:00:00.000000000Z"`,
+			`"last":null`, `"last":"1970-01-01T00:00:00.000000000Z"`,
+			`"from":null`, `"from":"1970-01-01T00:00:00.000000000Z"`,
+			`"to":null`, `"to":"1970-01-01T00:00:00.000000000Z"`,
+			`id":null`, `id":"00000000-0000-0000-0000-000000000000"`,
+			`fallback_of":null`, `fallback_of":"00000000-0000-0000-0000-000000000000"`,
+			`_ip":null`, `_ip":"::"`,
+			`ipv4":null`, `ipv4":"::"`,
+		)
+		for table, sent := range map[string]string{
+			"flows": asJSON(flow.Fields, flow.Record{}), "connections": asJSON(flow.ConnectionFields, flow.Connection{}),
+			"gaps": asJSON(flow.GapFields, flow.Gap{}), "pulls": asJSON(flow.PullFields, flow.Pull{}), "inventory": asJSON(flow.ItemFields, flow.Item{}),
 		} {
-			want = strings.ReplaceAll(want, old, new)
-		}
-		if diff := cmp.Diff(want+"\n"+want+"\n", stored(t, c, "SELECT * FROM flows")); diff != "" {
-			t.Errorf("%s (-sent +stored)\n%s", compression, diff)
+			if diff := cmp.Diff(absent.Replace(sent)+"\n", stored(t, c, "SELECT * FROM "+table)); diff != "" {
+				t.Errorf("%s, %s (-sent +stored)\n%s", table, compression, diff)
+			}
 		}
 	}
 }

@@ -23,6 +23,7 @@ type table struct {
 type column struct {
 	name, typ, codec, comment string
 	words                     []string // of an enum
+	materialized              string   // what the server makes it of; empty where rows bring it
 }
 
 // schema returns the tables. Partitions are days, so that old ones are dropped whole. Within one, rows are sorted by
@@ -30,6 +31,15 @@ type column struct {
 // order of time alone, and a question about one namespace or workload reads little. ClickHouse does not use the first
 // part of that key for a condition on time (26.7), hence the minmax index. The bloom filters find the flows of one
 // address. Inserts are deduplicated by token over the last thousand.
+//
+// A pull is known by its id: several collectors, or one that has started anew, tell of the same event. Its rows become one
+// when ClickHouse merges, and for a query that says FINAL, which looks across partitions. The order must not have more in
+// it than is the same whoever saw the event, and the time is not, as it may be estimated. Of the rows the one stays that
+// knows whose the pull was: the pod may be gone when a collector starts anew. Partitions are months, as there are far fewer
+// pulls than flows, and an event's time is for anybody to choose: one insert may touch a hundred partitions and no more.
+//
+// The inventory repeats itself in every snapshot. With a thing's rows side by side, one takes 1.2 bytes (measured with 6,000
+// things every five minutes).
 func (c Config) schema() []table {
 	return []table{
 		traffic("flows", columns(flow.Fields), "time", c.TTLFlows),
@@ -42,6 +52,25 @@ func (c Config) schema() []table {
 			age:      "greatest(`from`, `to`)",
 			ttl:      c.TTLGaps,
 			settings: "non_replicated_deduplication_window = 1000",
+		},
+		{
+			name: "pulls",
+			columns: append(columns(flow.PullFields), column{
+				name: "resolved", typ: "UInt8", codec: "ZSTD(1)", comment: "1 where the workload is known; such a row of a pull stays",
+				materialized: "notEmpty(`workload`)",
+			}),
+			options:  "ENGINE = ReplacingMergeTree(`resolved`)\nPARTITION BY toYYYYMM(`time`)\nORDER BY (`registry`, `id`)",
+			age:      "`time`",
+			ttl:      c.TTLPulls,
+			settings: "non_replicated_deduplication_window = 1000",
+		},
+		{
+			name:     "inventory",
+			columns:  columns(flow.ItemFields),
+			options:  "ENGINE = MergeTree\nPARTITION BY toDate(`time`)\nORDER BY (`cluster`, `kind`, `namespace`, `name`, `family`, `time`)",
+			age:      "`time`",
+			ttl:      c.TTLInventory,
+			settings: "ttl_only_drop_parts = 1, non_replicated_deduplication_window = 1000",
 		},
 	}
 }
@@ -171,7 +200,11 @@ func (t table) ttlText() string {
 
 // String returns the column as it stands in a statement.
 func (c column) String() string {
-	return fmt.Sprintf("`%s` %s COMMENT %s CODEC(%s)", c.name, c.typ, quote(c.comment), c.codec)
+	var made string
+	if c.materialized != "" {
+		made = " MATERIALIZED " + c.materialized
+	}
+	return fmt.Sprintf("`%s` %s%s COMMENT %s CODEC(%s)", c.name, c.typ, made, quote(c.comment), c.codec)
 }
 
 // path returns the table's full name. Neither part comes from a stranger: the database is checked by Validate.

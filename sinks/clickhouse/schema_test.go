@@ -144,23 +144,30 @@ func TestTTL(t *testing.T) {
 	ttl := func() string {
 		return query(t, c, `SELECT name, extract(engine_full, 'TTL .*?(toInterval\\w+\\(\\d+\\)|toStart\\w+|$)') FROM system.tables WHERE database = currentDatabase() ORDER BY name`)
 	}
-	const day = 24 * time.Hour
 	for _, step := range []struct {
-		connections, flows, gaps time.Duration
-		want                     string
+		connections, flows, gaps, inventory, pulls time.Duration
+		want                                       string
 	}{
-		{0, 7 * day, 0, "connections\t\nflows\ttoIntervalDay(7)\ngaps\t"},
-		{day, 36 * time.Hour, 90 * day, "connections\ttoIntervalDay(1)\nflows\ttoIntervalSecond(129600)\ngaps\ttoIntervalDay(90)"},
-		{2 * day, 0, 90 * day, "connections\ttoIntervalDay(2)\nflows\t\ngaps\ttoIntervalDay(90)"},
-		{0, day, day, "connections\t\nflows\ttoIntervalDay(1)\ngaps\ttoIntervalDay(1)"},
+		{0, 7 * day, 0, day, 0, "connections\t\nflows\ttoIntervalDay(7)\ngaps\t\ninventory\ttoIntervalDay(1)\npulls\t"},
+		{
+			day, 36 * time.Hour, 90 * day, 0, 30 * day,
+			"connections\ttoIntervalDay(1)\nflows\ttoIntervalSecond(129600)\ngaps\ttoIntervalDay(90)\ninventory\t\npulls\ttoIntervalDay(30)",
+		},
+		{
+			2 * day, 0, 90 * day, time.Hour, 2 * time.Hour,
+			"connections\ttoIntervalDay(2)\nflows\t\ngaps\ttoIntervalDay(90)\ninventory\ttoIntervalSecond(3600)\npulls\ttoIntervalSecond(7200)",
+		},
+		{0, day, day, 0, 0, "connections\t\nflows\ttoIntervalDay(1)\ngaps\ttoIntervalDay(1)\ninventory\t\npulls\t"},
 	} {
-		c.TTLConnections, c.TTLFlows, c.TTLGaps = step.connections, step.flows, step.gaps
+		c.TTLConnections, c.TTLFlows, c.TTLGaps, c.TTLInventory, c.TTLPulls = step.connections, step.flows, step.gaps, step.inventory, step.pulls
 		check(t, c)
 		if got := ttl(); got != step.want {
 			t.Errorf("got\n%s\nwant\n%s", got, step.want)
 		}
 	}
 }
+
+const day = 24 * time.Hour
 
 func TestForeignTTLIsKept(t *testing.T) {
 	c := config(t)
@@ -177,7 +184,7 @@ func TestForeignTTLIsKept(t *testing.T) {
 // Old flows leave by whole days, and young ones stay.
 func TestOldFlowsLeave(t *testing.T) {
 	c := config(t)
-	c.TTLFlows = 7 * 24 * time.Hour
+	c.TTLFlows = 7 * day
 	now := time.Now()
 	write(t, sink(t, c), "1", batch(flow.Record{Time: now}, flow.Record{Time: now.AddDate(0, 0, -30)}))
 	for range 100 {

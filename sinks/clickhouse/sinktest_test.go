@@ -14,12 +14,14 @@ func TestSink(t *testing.T) {
 	sinktest.Run(t, func(t *testing.T) collector.Sink {
 		c = config(t)
 		return sink(t, c)
-	}, func(t *testing.T) (records, gaps int) {
+	}, func(t *testing.T) collector.Counts {
 		check(t, c) // nothing may have been written yet
-		counted := query(t, c, "SELECT (SELECT count() FROM flows), (SELECT count() FROM gaps)")
-		if _, err := fmt.Sscan(counted, &records, &gaps); err != nil {
+		var n collector.Counts
+		counted := query(t, c, `SELECT (SELECT count() FROM flows), (SELECT count() FROM connections), (SELECT count() FROM gaps),
+			(SELECT count() FROM pulls FINAL), (SELECT count() FROM inventory)`)
+		if _, err := fmt.Sscan(counted, &n.Flows, &n.Connections, &n.Gaps, &n.Pulls, &n.Items); err != nil {
 			t.Fatal(err)
 		}
-		return records, gaps
+		return n
 	})
 }

@@ -16,12 +16,15 @@ import (
 	"sextant/collector/flow"
 )
 
-// A MergeTree table notes the token of an insert on disk, and only then puts the rows in their place (MergeTreeSink,
+// A table notes the token of an insert on disk, and only then puts the rows in their place (MergeTreeSink,
 // MergeTreeDeduplicationLog::addPart). A server that is killed in between has burnt the token: it takes the next try for
 // a repetition and answers that all is well, without the rows. So who tried before does not believe it, but looks.
 //
 // What it then sees is final. Token and rows are written under one lock of the table, so when the next try has its
 // answer, an earlier one is either there to be seen or dead.
+//
+// A table that keeps one row of a key is another matter. A row that looks like ours may be somebody else's there, and one
+// row more does no harm: each try simply has a token that was never sent before.
 
 // write stores the rows of a delivery, each once. The first round is one insert of all. Where tokens of a round may have
 // been sent by an earlier try, it looks for the rows of every part, and inserts those that are not there in the next
@@ -36,6 +39,10 @@ func (b *block[R]) write(ctx context.Context, s *Sink, token string) error {
 		b.token, b.rounds, b.blind = token, 0, false
 	}
 	earlier := b.rounds
+	if b.keyed {
+		b.rounds++
+		return b.insert(ctx, s.conn, fmt.Sprintf("%s-%s-%d", token, b.table, earlier), b.rows)
+	}
 	missing := []part[R]{{rows: b.rows}}
 	for round := 0; len(missing) > 0; round++ {
 		b.rounds = max(b.rounds, round+1)

@@ -97,16 +97,20 @@ func spread(n int, begin string) *flow.Batch {
 		b.Records = append(b.Records, flow.Record{Time: when, UUID: flow.UUID{2, byte(i)}, Node: node, Source: end, L7LatencyNs: 1 << 63})
 		b.Connections = append(b.Connections, flow.Connection{First: when, ID: flow.UUID{1, byte(i)}, Node: node, Source: end})
 		b.Gaps = append(b.Gaps, flow.Gap{From: when, To: when, Node: node})
+		b.Pulls = append(b.Pulls, flow.Pull{Time: when, ID: flow.UUID{3, byte(i)}, Node: node})
+		b.Items = append(b.Items, flow.Item{Time: when, Kind: flow.ItemService, Name: node, PrefixLength: byte(i)})
 	}
 	return b
 }
 
-// alike returns a row of each table that differs in its node alone from the first one of a batch.
+// alike returns a row of each table that is verified, which differs in its node alone from the first one of a batch.
 func alike(b *flow.Batch) *flow.Batch {
-	record, connection, gap := b.Records[0], b.Connections[0], b.Gaps[0]
+	record, connection, gap, item := b.Records[0], b.Connections[0], b.Gaps[0], b.Items[0]
 	record.Node = flow.NewInterner().Name("other")
-	connection.Node, gap.Node = record.Node, record.Node
-	return &flow.Batch{Records: []flow.Record{record}, Connections: []flow.Connection{connection}, Gaps: []flow.Gap{gap}}
+	connection.Node, gap.Node, item.Node = record.Node, record.Node, record.Node
+	return &flow.Batch{
+		Records: []flow.Record{record}, Connections: []flow.Connection{connection}, Gaps: []flow.Gap{gap}, Items: []flow.Item{item},
+	}
 }
 
 // only returns the batches' rows for one table.
@@ -115,6 +119,7 @@ func only(table string, batches ...*flow.Batch) []*flow.Batch {
 	for _, b := range batches {
 		kept = append(kept, map[string]*flow.Batch{
 			"flows": {Records: b.Records}, "connections": {Connections: b.Connections}, "gaps": {Gaps: b.Gaps},
+			"pulls": {Pulls: b.Pulls}, "inventory": {Items: b.Items},
 		}[table])
 	}
 	return kept
@@ -126,11 +131,13 @@ func TestBurntToken(t *testing.T) {
 	r := newRig(t)
 	today, tomorrow := spread(1, "2026-11-23T01:00:00Z"), spread(1, "2026-11-24T12:00:00Z")
 	all, night := spread(1000, "2026-11-23T12:00:00Z"), spread(1000, "2026-11-23T23:59:59.5Z")
-	evening, morning := spread(500, "2026-11-23T23:59:59.5Z"), &flow.Batch{Records: night.Records[500:], Connections: night.Connections[500:]}
+	evening, morning := spread(500, "2026-11-23T23:59:59.5Z"), &flow.Batch{
+		Records: night.Records[500:], Connections: night.Connections[500:], Items: night.Items[500:],
+	}
 	for _, table := range []struct {
 		name, time string
 		days       bool
-	}{{"flows", "time", true}, {"connections", "first", true}, {"gaps", "from", false}} {
+	}{{"flows", "time", true}, {"connections", "first", true}, {"gaps", "from", false}, {"inventory", "time", true}} {
 		for _, test := range []struct {
 			name   string
 			days   bool // means something only where days are partitions
@@ -165,6 +172,39 @@ func TestBurntToken(t *testing.T) {
 				w.burnt(t, test.burnt)
 			})
 		}
+	}
+}
+
+// What others have told of the same pulls, and what the server has under the token, is no sign that ours are stored.
+func TestBurntTokenOfPulls(t *testing.T) {
+	r := newRig(t)
+	all, other := spread(1000, "2026-11-23T12:00:00Z"), spread(1, "2026-11-23T01:00:00Z")
+	for i := range all.Pulls {
+		all.Pulls[i].ID[2] = byte(i >> 8)
+	}
+	other.Pulls[0].ID = flow.UUID{4}
+	for _, test := range []struct {
+		name   string
+		before []flow.Pull // what the server has under the token
+		want   string
+	}{
+		{"nothing", nil, "1000"},
+		{"everything", all.Pulls, "1000"},
+		{"other row", other.Pulls, "1001"},
+		{"the first row, by another", all.Pulls[:1], "1000"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			query(t, r.direct, "TRUNCATE TABLE pulls")
+			w, d := watch(t, r.linked), collector.Delivery{Token: test.name, Batches: only("pulls", all)}
+			r.breakOff(t, w, d, 20_000)
+			write(t, sink(t, r.direct), d.Token, &flow.Batch{Pulls: test.before})
+			if err := w.Write(t.Context(), d); err != nil {
+				t.Fatal(err)
+			}
+			if got := query(t, r.direct, "SELECT count() FROM pulls FINAL"); got != test.want {
+				t.Errorf("%s pulls, want %s", got, test.want)
+			}
+		})
 	}
 }
 
@@ -208,25 +248,33 @@ func TestVerifyFindsEveryRow(t *testing.T) {
 		c.StoreUUID = storeUUID
 		w := watch(t, c)
 		batches := []*flow.Batch{
-			{Records: []flow.Record{full(in)}, Connections: []flow.Connection{filled[flow.Connection](in)}, Gaps: []flow.Gap{filled[flow.Gap](in)}},
-			{Records: make([]flow.Record, 1), Connections: make([]flow.Connection, 1), Gaps: make([]flow.Gap, 1)},
+			{
+				Records: []flow.Record{full(in)}, Connections: []flow.Connection{filled[flow.Connection](in)}, Gaps: []flow.Gap{filled[flow.Gap](in)},
+				Pulls: []flow.Pull{filled[flow.Pull](in)}, Items: []flow.Item{filled[flow.Item](in)},
+			},
+			{
+				Records: make([]flow.Record, 1), Connections: make([]flow.Connection, 1), Gaps: make([]flow.Gap, 1),
+				Pulls: make([]flow.Pull, 1), Items: make([]flow.Item, 1),
+			},
 		}
-		for _, odd := range []time.Time{at("1969-12-31T23:59:59Z"), at("2106-02-07T06:28:16Z"), at("2150-01-01T00:00:00Z"), time.Unix(math.MaxInt64, 0)} {
+		for i, odd := range []time.Time{at("1969-12-31T23:59:59Z"), at("2106-02-07T06:28:16Z"), at("2150-01-01T00:00:00Z"), time.Unix(math.MaxInt64, 0)} {
 			batches = append(batches, &flow.Batch{
 				Records: []flow.Record{{Time: odd}}, Connections: []flow.Connection{{First: odd}}, Gaps: []flow.Gap{{From: odd}},
+				Pulls: []flow.Pull{{Time: odd, ID: flow.UUID{5, byte(i)}}}, Items: []flow.Item{{Time: odd}},
 			})
 		}
 		for i, text := range hostile {
 			b := spread(1, "2026-11-23T12:00:00Z")
 			b.Records[0].DNS.Query, b.Connections[0].Cluster, b.Gaps[0].Detail = in.Name(text), in.Name(text), in.Name(text)
 			b.Records[0].Source = flow.End{IP: addr("fe80::1%eth0"), Port: uint16(i)}
+			b.Pulls[0].ID, b.Pulls[0].Registry, b.Items[0].Prefix = flow.UUID{6, byte(i)}, in.Name(text), in.Name(text)
 			batches = append(batches, b)
 		}
 		for i, b := range batches {
 			write(t, w.Sink, fmt.Sprint(i), b)
 			write(t, w.Sink, fmt.Sprint(i), b)
 		}
-		for _, table := range []string{"flows", "connections", "gaps"} {
+		for _, table := range []string{"flows", "connections", "gaps", "pulls FINAL", "inventory"} {
 			if got, want := query(t, c, "SELECT count() FROM "+table), fmt.Sprint(len(batches)); got != want {
 				t.Errorf("%s rows in %s, want %s", got, table, want)
 			}

@@ -51,6 +51,13 @@ func (f *family[R]) countLocked(rows []R, now time.Duration) {
 	}
 }
 
+// sumLocked adds what the row would set a gauge to.
+func (f *family[R]) sumLocked(row *R) {
+	if v, ok := f.metric.Set(row); ok {
+		f.at(row).value += v
+	}
+}
+
 func (f *family[R]) at(row *R) *series {
 	var k key
 	for i, field := range f.fields {

@@ -10,8 +10,8 @@ import (
 	"sextant/collector/flow"
 )
 
-// Metric is one family of series made from rows of R (flow.Record, flow.Connection or flow.Gap): one series for each combination of its
-// labels' values. Exactly one of Add and Set is there.
+// Metric is one family of series made from rows of R: one series for each combination of its labels' values. Exactly one of
+// Add and Set is there.
 type Metric[R any] struct {
 	Name   string
 	Help   string
@@ -98,9 +98,31 @@ var Gaps = []Metric[flow.Gap]{
 	},
 }
 
+// Pulls are the metrics made from image pulls. They have no node: nodes, registries and results together are too many, and
+// which node is about to be limited is a question of addresses.
+var Pulls = []Metric[flow.Pull]{
+	{
+		Name:   "sextant_image_pulls_total",
+		Help:   "Image pulls, by the registry of the image's reference and how they ended. One that found the image present asked no registry.",
+		Labels: []string{"cluster", "registry", "result"},
+		Add:    func(p *flow.Pull) float64 { return float64(max(1, p.Count)) },
+	},
+	{
+		Name:   "sextant_image_pull_bytes_total",
+		Help:   "Size of the images pulled, as far as it was told. Layers that a node has already are part of it.",
+		Labels: []string{"cluster", "registry"},
+		Add: func(p *flow.Pull) float64 {
+			if p.Result != flow.Pulled || !p.Bytes.Known {
+				return 0
+			}
+			return float64(max(1, p.Count)) * float64(p.Bytes.N)
+		},
+	},
+}
+
 // overflow is the one metric about this package itself.
 var overflow = client.NewDesc("sextant_prometheus_series_overflow_total",
-	"Flows, connections or gaps for which a metric had no series left, so that they were counted on its series ~other.",
+	"Rows for which a metric had no series left, so that they were counted on its series ~other.",
 	[]string{"metric"}, nil)
 
 func weight(r *flow.Record) float64 { return float64(max(1, r.AggregatedFlows)) }

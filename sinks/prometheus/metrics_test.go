@@ -14,6 +14,20 @@ func TestMetrics(t *testing.T) {
 	testMetrics(t, prometheus.Flows, flow.Fields)
 	testMetrics(t, prometheus.Connections, flow.ConnectionFields)
 	testMetrics(t, prometheus.Gaps, flow.GapFields)
+	testMetrics(t, prometheus.Pulls, flow.PullFields)
+	testMetrics(t, prometheus.Items, flow.ItemFields)
+	testMetrics(t, prometheus.Snapshot, flow.ItemFields)
+	testMetrics(t, prometheus.Findings, prometheus.FindingFields)
+	for _, m := range prometheus.Snapshot {
+		if m.Set == nil {
+			t.Errorf("%s: what comes and goes with a snapshot is a gauge", m.Name)
+		}
+	}
+	for _, m := range prometheus.Findings {
+		if m.Set == nil {
+			t.Errorf("%s: what comes and goes with a snapshot is a gauge", m.Name)
+		}
+	}
 }
 
 func testMetrics[R any](t *testing.T, metrics []prometheus.Metric[R], fields []flow.Field[R]) {
@@ -41,16 +55,28 @@ func TestReadme(t *testing.T) {
 			t.Errorf("README.md lacks the row %s", row)
 		}
 	}
-	for _, m := range prometheus.Flows {
-		wantRow(m.Name, m.Labels)
+	for name, labels := range declared() {
+		wantRow(name, labels)
 	}
-	for _, m := range prometheus.Connections {
-		wantRow(m.Name, m.Labels)
+}
+
+// declared returns the labels of all metrics.
+func declared() map[string][]string {
+	all := map[string][]string{"sextant_prometheus_series_overflow_total": {"metric"}}
+	declare(all, prometheus.Flows)
+	declare(all, prometheus.Connections)
+	declare(all, prometheus.Gaps)
+	declare(all, prometheus.Pulls)
+	declare(all, prometheus.Items)
+	declare(all, prometheus.Snapshot)
+	declare(all, prometheus.Findings)
+	return all
+}
+
+func declare[R any](all map[string][]string, metrics []prometheus.Metric[R]) {
+	for _, m := range metrics {
+		all[m.Name] = m.Labels
 	}
-	for _, m := range prometheus.Gaps {
-		wantRow(m.Name, m.Labels)
-	}
-	wantRow("sextant_prometheus_series_overflow_total", []string{"metric"})
 }
 
 // A label is a field that may be one.

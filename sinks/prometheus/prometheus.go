@@ -1,5 +1,5 @@
-// Package prometheus counts flows, connections and gaps, one family of series for each row of its tables, and shows
-// the counts to a scrape.
+// Package prometheus counts flows, connections, gaps and image pulls, and what the newest snapshot of the inventory holds,
+// one family of series for each row of its tables, and shows the counts to a scrape.
 //
 // It is built to cost nothing per flow that was seen before, and to stay bounded whatever arrives: a family has a limit
 // of series, beyond which everything is counted on one series whose labels are all "~other", and the series of a node
@@ -9,6 +9,7 @@ package prometheus
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"time"
 
@@ -27,26 +28,31 @@ type Sink struct {
 	flows       []*family[flow.Record]
 	connections []*family[flow.Connection]
 	gaps        []*family[flow.Gap]
-	tables      []*table // of all families, flows first
+	pulls       []*family[flow.Pull]
+	items       []*family[flow.Item]
+	tables      []*table // of the families above, flows first
+	snapshot    snapshot
 }
 
 // New returns a sink whose metrics are on reg.
 func New(cfg Config, reg client.Registerer) *Sink {
-	s := &Sink{ttl: cfg.NodeTTL, begin: time.Now()}
-	for i := range Flows {
-		f := newFamily(&Flows[i], flow.Fields, cfg.MaxSeries)
-		s.flows, s.tables = append(s.flows, f), append(s.tables, &f.table)
-	}
-	for i := range Connections {
-		f := newFamily(&Connections[i], flow.ConnectionFields, cfg.MaxSeries)
-		s.connections, s.tables = append(s.connections, f), append(s.tables, &f.table)
-	}
-	for i := range Gaps {
-		f := newFamily(&Gaps[i], flow.GapFields, cfg.MaxSeries)
-		s.gaps, s.tables = append(s.gaps, f), append(s.tables, &f.table)
-	}
+	s := &Sink{ttl: cfg.NodeTTL, begin: time.Now(), snapshot: newSnapshot(cfg.MaxSeries)}
+	s.flows = families(s, Flows, flow.Fields, cfg.MaxSeries)
+	s.connections = families(s, Connections, flow.ConnectionFields, cfg.MaxSeries)
+	s.gaps = families(s, Gaps, flow.GapFields, cfg.MaxSeries)
+	s.pulls = families(s, Pulls, flow.PullFields, cfg.MaxSeries)
+	s.items = families(s, Items, flow.ItemFields, cfg.MaxSeries)
 	reg.MustRegister(s)
 	return s
+}
+
+func families[R any](s *Sink, metrics []Metric[R], fields []flow.Field[R], limit int) []*family[R] {
+	var all []*family[R]
+	for i := range metrics {
+		f := newFamily(&metrics[i], fields, limit)
+		all, s.tables = append(all, f), append(s.tables, &f.table)
+	}
+	return all
 }
 
 // Write implements collector.Sink. It does no I/O, never fails and heeds no context, so that a delivery is never tried
@@ -65,13 +71,20 @@ func (s *Sink) Write(_ context.Context, d collector.Delivery) error {
 		for _, f := range s.gaps {
 			f.countLocked(b.Gaps, now)
 		}
+		for _, f := range s.pulls {
+			f.countLocked(b.Pulls, now)
+		}
+		for _, f := range s.items {
+			f.countLocked(b.Items, now)
+		}
+		s.snapshot.takeLocked(b.Items)
 	}
 	return nil
 }
 
 // Describe implements prometheus.Collector.
 func (s *Sink) Describe(ch chan<- *client.Desc) {
-	for _, t := range s.tables {
+	for _, t := range s.all() {
 		ch <- t.desc
 	}
 	ch <- overflow
@@ -92,24 +105,28 @@ type sample struct {
 	labels []string // immutable
 }
 
+// all returns the tables of all families.
+func (s *Sink) all() []*table { return slices.Concat(s.tables, s.snapshot.tables()) }
+
 func (s *Sink) samples() []sample {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.forgetLocked(time.Since(s.begin))
 	var all []sample
-	for _, t := range s.tables {
+	for _, t := range s.all() {
 		for _, series := range t.series {
 			all = append(all, sample{t.desc, t.kind, series.value, series.labels})
 		}
 	}
-	for _, t := range s.tables {
+	for _, t := range s.all() {
 		all = append(all, sample{overflow, client.CounterValue, float64(t.overflowed), []string{t.name}})
 	}
 	return all
 }
 
 // forgetLocked removes all series of the nodes of which no family has heard for the TTL. A series of a living node is
-// never removed, however rarely it moves: a counter that vanished and came back would look like a restart.
+// never removed, however rarely it moves: a counter that vanished and came back would look like a restart. What is made
+// from a snapshot goes with the snapshot.
 func (s *Sink) forgetLocked(now time.Duration) {
 	if s.ttl == 0 {
 		return

@@ -136,7 +136,16 @@ func TestPage(t *testing.T) {
 	fallback := r.connection("worker-1")
 	fallback.FallbackOf = flow.UUID{1}
 
+	storm := r.pull("registry.example", flow.PullRateLimited)
+	storm.Count = 30
+	sized := r.pull("registry.example", flow.Pulled)
+	sized.Count, sized.Bytes = 2, flow.Count{N: 1 << 20, Known: true}
+	present := r.pull("registry.example", flow.PullPresent)
+	present.Count, present.Bytes = 0, sized.Bytes // not said is one; nothing was moved
+
 	r.write(t,
+		&flow.Batch{Pulls: []flow.Pull{storm, sized, present, r.pull("registry.example:5000", flow.Pulled)}},
+		&flow.Batch{Items: r.cluster(begin)},
 		r.connections(r.connection("worker-1"), avoidable, fallback, fallback),
 		r.flows(r.flow("worker-1"), aggregated, unsaid, dropped, flow.Record{}),
 		r.gaps(counted, r.gap("worker-1", flow.GapLostRing), backwards, openEnded),
@@ -181,47 +190,44 @@ func TestSink(t *testing.T) {
 			r = open(t, prometheus.Default())
 			return r
 		},
-		func(t *testing.T) (records, gaps int) {
+		func(t *testing.T) collector.Counts {
+			var c collector.Counts
+			counters := map[string]*int64{
+				"sextant_flows_total": &c.Flows, "sextant_connections_total": &c.Connections, "sextant_gaps_total": &c.Gaps,
+				"sextant_image_pulls_total": &c.Pulls, "sextant_inventory_items": &c.Items,
+			}
 			for series, value := range r.values(t) {
 				n, err := strconv.ParseFloat(value, 64)
 				if err != nil {
 					t.Fatal(err)
 				}
-				switch name, _, _ := strings.Cut(series, "{"); name {
-				case "sextant_flows_total":
-					records += int(n)
-				case "sextant_gaps_total":
-					gaps += int(n)
+				name, _, _ := strings.Cut(series, "{")
+				if counter := counters[name]; counter != nil {
+					*counter += int64(n)
 				}
 			}
-			return records, gaps
+			return c
 		})
 }
 
-// Every declared metric moves: a family without a series after one flow and one gap would be one that nothing fills.
+// Every declared metric moves: a family without a series after a few rows would be one that nothing fills.
 func TestEveryMetricMoves(t *testing.T) {
 	r := open(t, prometheus.Config{MaxSeries: 1})
 	gap := r.gap("worker-1", flow.GapLostRing)
 	gap.Count = flow.Count{N: 30, Known: true}
 	connection := r.connection("worker-1")
 	connection.AvoidableIPv4, connection.FallbackOf = true, flow.UUID{1}
-	r.write(t, r.flows(r.flow("worker-1"), r.flow("worker-2")), r.connections(connection), r.gaps(gap))
+	pull := r.pull("registry.example", flow.Pulled)
+	pull.Bytes = flow.Count{N: 1, Known: true}
+	r.write(t, r.flows(r.flow("worker-1"), r.flow("worker-2")), r.connections(connection), r.gaps(gap),
+		&flow.Batch{Pulls: []flow.Pull{pull}, Items: r.cluster(begin)})
 	moved := map[string]bool{}
 	for series, value := range r.values(t) {
 		name, _, _ := strings.Cut(series, "{")
 		moved[name] = moved[name] || value != "0"
 	}
-	names := []string{"sextant_prometheus_series_overflow_total"}
-	for _, m := range prometheus.Flows {
-		names = append(names, m.Name)
-	}
-	for _, m := range prometheus.Connections {
-		names = append(names, m.Name)
-	}
-	for _, m := range prometheus.Gaps {
-		names = append(names, m.Name)
-	}
-	for _, name := range names {
+	names := declared()
+	for name := range names {
 		if !moved[name] {
 			t.Errorf("%s does not move", name)
 		}
@@ -434,7 +440,10 @@ func busy(r rig) *flow.Batch {
 	}
 	for i := range 16 {
 		b.Gaps = append(b.Gaps, r.gap(fmt.Sprintf("worker-%d", i), flow.GapLostRing))
+		b.Connections = append(b.Connections, r.connection(fmt.Sprintf("worker-%d", i)))
+		b.Pulls = append(b.Pulls, r.pull("registry.example", flow.PullResult(i%8)))
 	}
+	b.Items = r.cluster(begin)
 	return b
 }
 

@@ -79,6 +79,13 @@ func (t *table) node(s *series) node {
 	return n
 }
 
+// clearLocked removes all series. What found no room stays counted.
+func (t *table) clearLocked() {
+	clear(t.keys)
+	clear(t.series)
+	t.other = nil
+}
+
 func (t *table) forgetLocked(dead func(*series) bool) {
 	for k, s := range t.keys {
 		if dead(s) {

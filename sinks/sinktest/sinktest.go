@@ -6,9 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/netip"
-	"reflect"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -20,15 +17,17 @@ import (
 // patience is how long a canceled Write may take before it counts as hanging.
 const patience = 30 * time.Second
 
-// Run tests a sink. open returns a new, empty one; count returns how many records and gaps the one that was opened last
-// has stored, where an aggregated record counts for the flows it stands for if the sink counts flows (all of these
-// stand for one).
-func Run(t *testing.T, open func(*testing.T) collector.Sink, count func(*testing.T) (records, gaps int)) {
+// Run tests a sink. open returns a new, empty one; count returns how many rows the one that was opened last has stored,
+// where a row counts for what it stands for if the sink counts that (all of these stand for one).
+//
+// The suite keeps to what sinks may build on: all items are of one snapshot, and no two pulls have the same ID.
+func Run(t *testing.T, open func(*testing.T) collector.Sink, count func(*testing.T) collector.Counts) {
 	for _, test := range []struct {
 		name string
 		run  func(*testing.T, *subject)
 	}{
 		{"whole delivery", testWhole},
+		{"one kind alone", testAlone},
 		{"empty delivery", testEmpty},
 		{"many deliveries", testMany},
 		{"batches unchanged", testUnchanged},
@@ -37,63 +36,74 @@ func Run(t *testing.T, open func(*testing.T) collector.Sink, count func(*testing
 		{"canceled", testCanceled},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			test.run(t, &subject{sink: open(t), count: count, names: flow.NewInterner()})
+			test.run(t, &subject{sink: open(t), count: count, names: flow.NewInterner(), begin: time.Now().UTC().Add(-time.Hour)})
 		})
 	}
 }
 
 type subject struct {
 	sink            collector.Sink
-	count           func(*testing.T) (records, gaps int)
+	count           func(*testing.T) collector.Counts
 	names           *flow.Interner
+	begin           time.Time // of the rows; a store may forget what is old
 	deliveries, row int
+	written         collector.Counts
 }
 
 func testWhole(t *testing.T, s *subject) {
-	s.write(t, s.batch(3, 1), s.batch(1, 0), s.batch(0, 2))
-	s.holds(t, 4, 3)
+	s.write(t, s.batch(3, 2, 1, 5, 4), s.batch(1, 1, 0, 0, 0), s.batch(0, 0, 2, 1, 3))
+	s.holds(t)
+}
+
+func testAlone(t *testing.T, s *subject) {
+	s.write(t, s.batch(1, 0, 0, 0, 0))
+	s.write(t, s.batch(0, 2, 0, 0, 0))
+	s.write(t, s.batch(0, 0, 3, 0, 0))
+	s.write(t, s.batch(0, 0, 0, 4, 0))
+	s.write(t, s.batch(0, 0, 0, 0, 5))
+	s.holds(t)
 }
 
 func testEmpty(t *testing.T, s *subject) {
 	s.write(t)
-	s.write(t, s.batch(0, 0), s.batch(0, 0))
-	s.holds(t, 0, 0)
-	s.write(t, s.batch(0, 0), s.batch(1, 1), s.batch(0, 0))
-	s.holds(t, 1, 1)
+	s.write(t, &flow.Batch{}, &flow.Batch{})
+	s.holds(t)
+	s.write(t, &flow.Batch{}, s.batch(1, 1, 1, 1, 1), &flow.Batch{})
+	s.holds(t)
 }
 
 func testMany(t *testing.T, s *subject) {
-	records, gaps := 0, 0
 	for i := range 50 {
-		s.write(t, s.batch(i, i%3), s.batch(50-i, 0))
-		records += 50
-		gaps += i % 3
+		s.write(t, s.batch(i, i%2, i%3, i%4, i%5), s.batch(50-i, 1, 0, 0, 0))
 	}
-	s.holds(t, records, gaps)
+	s.holds(t)
 }
 
 func testUnchanged(t *testing.T, s *subject) {
-	b := s.batch(100, 10)
-	records, gaps := slices.Clone(b.Records), slices.Clone(b.Gaps)
-	s.write(t, b, b) // a sink must not tell batches by their addresses
-	if !reflect.DeepEqual(b.Records, records) || !reflect.DeepEqual(b.Gaps, gaps) {
+	b, pulls := s.batch(100, 20, 10, 0, 30), s.batch(0, 0, 0, 40, 0)
+	before, pullsBefore := clone(b), clone(pulls)
+	s.write(t, b, pulls, b) // a sink must not tell batches by their addresses
+	if !same(b, before) || !same(pulls, pullsBefore) {
 		t.Error("Write changed the batch, which other sinks are reading")
 	}
-	s.holds(t, 200, 20)
+	s.holds(t)
 }
 
 // A sink that still reads a batch after Write returned stores the wrong rows, and the race detector sees it.
 func testReused(t *testing.T, s *subject) {
-	b := s.batch(0, 0)
+	b := &flow.Batch{}
 	for range 20 {
-		b.Records, b.Gaps = b.Records[:0], b.Gaps[:0]
-		next := s.batch(20, 2)
-		b.Records, b.Gaps = append(b.Records, next.Records...), append(b.Gaps, next.Gaps...)
+		next := s.batch(20, 5, 2, 3, 4)
+		b.Records, b.Connections, b.Gaps = append(b.Records[:0], next.Records...), append(b.Connections[:0], next.Connections...), append(b.Gaps[:0], next.Gaps...)
+		b.Pulls, b.Items = append(b.Pulls[:0], next.Pulls...), append(b.Items[:0], next.Items...)
 		s.write(t, b)
 		clear(b.Records)
+		clear(b.Connections)
 		clear(b.Gaps)
+		clear(b.Pulls)
+		clear(b.Items)
 	}
-	s.holds(t, 400, 40)
+	s.holds(t)
 }
 
 // Names come from outside; none of them may make a sink refuse a delivery or store more or fewer rows.
@@ -105,27 +115,33 @@ func testHostile(t *testing.T, s *subject) {
 	var batches []*flow.Batch
 	for _, text := range hostile {
 		name := s.names.Name(text)
-		b := s.batch(1, 1)
-		r, g := &b.Records[0], &b.Gaps[0]
+		names := s.names.Names([]flow.Name{name, name})
+		b := s.batch(1, 1, 1, 1, 1)
+		r, c, g, p, i := &b.Records[0], &b.Connections[0], &b.Gaps[0], &b.Pulls[0], &b.Items[0]
 		r.Node, r.Cluster, r.DropReason, r.ClassRule, r.Interface, r.HTTP.URL = name, name, name, name, name, name
-		r.Source.Names = s.names.Names([]flow.Name{name, name})
+		r.Source.Names = names
 		r.Source.Endpoint = s.names.Endpoint(flow.Endpoint{Namespace: name, Pod: name, Workload: name})
-		r.DNS = flow.DNS{Query: name, CNAMEs: r.Source.Names}
+		r.DNS = flow.DNS{Query: name, CNAMEs: names}
+		c.Node, c.Cluster, c.ClassRule, c.Source = name, name, name, r.Source
 		g.Node, g.Cluster, g.Detail = name, name, name
+		p.Cluster, p.Node, p.Registry, p.Repository, p.Tag, p.Pod, p.Detail, p.Tags = name, name, name, name, name, name, name, names
+		i.Namespace, i.Name, i.Node, i.Prefix, i.Policy, i.Detail, i.Findings = name, name, name, name, name, name, names
 		batches = append(batches, b)
 	}
 	// A row of which nothing but the time is known is a row too.
-	now := time.Now().UTC()
-	batches = append(batches, &flow.Batch{Records: []flow.Record{{Time: now}}, Gaps: []flow.Gap{{From: now, To: now}}})
+	batches = append(batches, &flow.Batch{
+		Records: []flow.Record{{Time: s.begin}}, Connections: []flow.Connection{{First: s.begin, Last: s.begin}},
+		Gaps: []flow.Gap{{From: s.begin, To: s.begin}}, Pulls: []flow.Pull{{Time: s.begin}}, Items: []flow.Item{{Time: s.begin}},
+	})
 	s.write(t, batches...)
-	s.holds(t, len(batches), len(batches))
+	s.holds(t)
 }
 
 func testCanceled(t *testing.T, s *subject) {
-	s.write(t, s.batch(1, 1))
+	s.write(t, s.batch(1, 1, 1, 1, 1))
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	d := s.delivery(s.batch(10, 1))
+	d := s.delivery(s.batch(10, 2, 1, 3, 4))
 	done := make(chan error, 1)
 	go func() { done <- s.sink.Write(ctx, d) }()
 	select {
@@ -141,12 +157,16 @@ func testCanceled(t *testing.T, s *subject) {
 	case <-time.After(patience):
 		t.Fatalf("Write did not return within %s of its context's end", patience)
 	}
-	s.holds(t, 11, 2)
+	s.holds(t)
 }
 
+// delivery returns a delivery that will be written.
 func (s *subject) delivery(batches ...*flow.Batch) collector.Delivery {
 	s.deliveries++
-	return collector.Delivery{Token: fmt.Sprintf("sinktest-%d-%d", time.Now().UnixNano(), s.deliveries), Batches: batches}
+	d := collector.Delivery{Token: fmt.Sprintf("sinktest-%d-%d", time.Now().UnixNano(), s.deliveries), Batches: batches}
+	c, w := d.Counts(), &s.written
+	w.Flows, w.Connections, w.Gaps, w.Pulls, w.Items = w.Flows+c.Flows, w.Connections+c.Connections, w.Gaps+c.Gaps, w.Pulls+c.Pulls, w.Items+c.Items
+	return d
 }
 
 func (s *subject) write(t *testing.T, batches ...*flow.Batch) {
@@ -156,41 +176,10 @@ func (s *subject) write(t *testing.T, batches ...*flow.Batch) {
 	}
 }
 
-func (s *subject) holds(t *testing.T, records, gaps int) {
+// holds checks that all that was written is stored, once.
+func (s *subject) holds(t *testing.T) {
 	t.Helper()
-	if r, g := s.count(t); r != records || g != gaps {
-		t.Errorf("%d records and %d gaps are stored, want %d and %d", r, g, records, gaps)
+	if got := s.count(t); got != s.written {
+		t.Errorf("stored are %+v, want %+v", got, s.written)
 	}
-}
-
-// batch returns a batch whose rows all differ.
-func (s *subject) batch(records, gaps int) *flow.Batch {
-	b := &flow.Batch{}
-	begin := time.Now().UTC().Add(-time.Hour) // a store may forget what is old
-	for range records {
-		s.row++
-		r := b.Next()
-		*r = flow.Record{
-			Time: begin.Add(time.Duration(s.row) * time.Millisecond), UUID: flow.UUID{byte(s.row >> 16), byte(s.row >> 8), byte(s.row), 15: 1},
-			Node: s.names.Name(fmt.Sprintf("node-%d", s.row%3)), Cluster: s.names.Name("default"),
-			EventType: flow.EventTrace, ObservationPoint: flow.ToNetwork, Verdict: flow.Forwarded, AggregatedFlows: 1,
-			Family: flow.FamilyIPv4, Protocol: flow.TCP, TCPFlags: flow.SYN,
-			Source:      flow.End{IP: netip.AddrFrom4([4]byte{10, 0, byte(s.row >> 8), byte(s.row)}), Port: uint16(s.row)},
-			Destination: flow.End{IP: netip.MustParseAddr("192.0.2.1"), Port: 443},
-		}
-		if s.row%2 == 0 {
-			r.Family, r.Source.IP, r.Destination.IP = flow.FamilyIPv6, netip.MustParseAddr("2001:db8::1"), netip.MustParseAddr("64:ff9b::c000:201")
-			r.EmbeddedIPv4, r.Class, r.ClassEvidence = netip.MustParseAddr("192.0.2.1"), flow.NAT64, flow.Inferred
-			r.DNS.Answers = []netip.Addr{r.Destination.IP, r.EmbeddedIPv4}
-		}
-	}
-	for range gaps {
-		s.row++
-		from := begin.Add(time.Duration(s.row) * time.Second)
-		b.Gaps = append(b.Gaps, flow.Gap{
-			Node: s.names.Name("node-0"), Cluster: s.names.Name("default"), Cause: flow.GapLostRing, From: from, To: from.Add(time.Second),
-			Count: flow.Count{N: uint64(s.row), Known: s.row%2 == 0}, Detail: s.names.Name("a test lost them"),
-		})
-	}
-	return b
 }

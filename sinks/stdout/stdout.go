@@ -1,6 +1,6 @@
-// Package stdout prints records as JSON, one object a line, with the keys of the flow package's field tables and a first
-// key "record" that says of which table ("flow", "connection", "gap"). It is the contract for tools and tests, and the smallest sink:
-// read it first.
+// Package stdout prints rows as JSON, one object a line, with the keys of the flow package's field tables and a first
+// key "record" that says of which table ("flow", "connection", "gap", "pull", "inventory"). It is the contract for tools and
+// tests, and the smallest sink: read it first.
 //
 // It refuses to format for people and to filter by content; jq does both better.
 package stdout
@@ -16,28 +16,26 @@ import (
 )
 
 // Kinds are the words of the key "record", in the order in which they are printed.
-var Kinds = []string{"flow", "connection", "gap"}
+var Kinds = []string{"flow", "connection", "gap", "pull", "inventory"}
 
 // Config is what to print and where.
 type Config struct {
 	Out  io.Writer
 	Only []string // kinds to print; empty prints all
-	// Live prints all as it comes. Without it connections and gaps come after the flows, when Close is called, so that the
+	// Live prints all as it comes. Without it all other kinds come after the flows, when Close is called, so that the
 	// first lines answer the lines of the input one to one.
 	Live bool
 }
 
-// maxHeld bounds the connections and the gaps that wait for Close; further ones are printed as they come.
-const maxHeld = 100_000
-
 // Sink prints.
 type Sink struct {
-	out                      io.Writer
-	flows, connections, gaps bool
-	live                     bool
-	heldConnections          []flow.Connection
-	heldGaps                 []flow.Gap
-	buf                      []byte
+	out         io.Writer
+	buf         []byte
+	flows       printer[flow.Record]
+	connections printer[flow.Connection]
+	gaps        printer[flow.Gap]
+	pulls       printer[flow.Pull]
+	items       printer[flow.Item]
 }
 
 // New returns a sink that has printed nothing yet. The error names a kind that does not exist.
@@ -47,49 +45,35 @@ func New(cfg Config) (*Sink, error) {
 			return nil, fmt.Errorf("record kind %q does not exist: use one of %q", kind, Kinds)
 		}
 	}
-	prints := func(kind string) bool { return len(cfg.Only) == 0 || slices.Contains(cfg.Only, kind) }
-	return &Sink{out: cfg.Out, flows: prints("flow"), connections: prints("connection"), gaps: prints("gap"), live: cfg.Live}, nil
+	return &Sink{
+		out:         cfg.Out,
+		flows:       newPrinter(cfg, "flow", flow.Fields, false),
+		connections: newPrinter(cfg, "connection", flow.ConnectionFields, !cfg.Live),
+		gaps:        newPrinter(cfg, "gap", flow.GapFields, !cfg.Live),
+		pulls:       newPrinter(cfg, "pull", flow.PullFields, !cfg.Live),
+		items:       newPrinter(cfg, "inventory", flow.ItemFields, !cfg.Live),
+	}, nil
 }
 
 // Write implements collector.Sink. An output that cannot be written to, a closed pipe for one, rejects.
 func (s *Sink) Write(_ context.Context, d collector.Delivery) error {
 	s.buf = s.buf[:0]
 	for _, b := range d.Batches {
-		if s.flows {
-			s.buf = appendAll(s.buf, "flow", flow.Fields, b.Records)
-		}
-		if s.connections {
-			s.heldConnections = later(s, "connection", flow.ConnectionFields, s.heldConnections, b.Connections)
-		}
-		if s.gaps {
-			s.heldGaps = later(s, "gap", flow.GapFields, s.heldGaps, b.Gaps)
-		}
+		s.buf = s.flows.take(s.buf, b.Records)
+		s.buf = s.connections.take(s.buf, b.Connections)
+		s.buf = s.gaps.take(s.buf, b.Gaps)
+		s.buf = s.pulls.take(s.buf, b.Pulls)
+		s.buf = s.items.take(s.buf, b.Items)
 	}
 	return s.print()
 }
 
-// later adds rows to those held back, or prints them where nothing is held back or no more.
-func later[R any](s *Sink, kind string, fields []flow.Field[R], held, rows []R) []R {
-	if !s.live && len(held)+len(rows) <= maxHeld {
-		return append(held, rows...)
-	}
-	s.buf = appendAll(s.buf, kind, fields, rows)
-	return held
-}
-
-func appendAll[R any](dst []byte, kind string, fields []flow.Field[R], rows []R) []byte {
-	for i := range rows {
-		dst = append(flow.AppendJSON(dst, kind, fields, &rows[i]), '\n')
-	}
-	return dst
-}
-
 // Close prints what was held back.
 func (s *Sink) Close() error {
-	s.buf = s.buf[:0]
-	s.buf = appendAll(s.buf, "connection", flow.ConnectionFields, s.heldConnections)
-	s.buf = appendAll(s.buf, "gap", flow.GapFields, s.heldGaps)
-	s.heldConnections, s.heldGaps, s.live = nil, nil, true
+	s.buf = s.connections.release(s.buf[:0])
+	s.buf = s.gaps.release(s.buf)
+	s.buf = s.pulls.release(s.buf)
+	s.buf = s.items.release(s.buf)
 	return s.print()
 }
 
@@ -98,4 +82,47 @@ func (s *Sink) print() error {
 		return fmt.Errorf("print: %w: %w", err, collector.ErrRejected)
 	}
 	return nil
+}
+
+// maxHeld bounds the rows of a kind that wait for Close; further ones are printed as they come.
+const maxHeld = 100_000
+
+// printer prints the rows of one kind.
+type printer[R any] struct {
+	kind   string
+	fields []flow.Field[R]
+	on     bool
+	hold   bool // rows wait for the release
+	held   []R
+}
+
+func newPrinter[R any](cfg Config, kind string, fields []flow.Field[R], hold bool) printer[R] {
+	on := len(cfg.Only) == 0 || slices.Contains(cfg.Only, kind)
+	return printer[R]{kind: kind, fields: fields, on: on, hold: hold}
+}
+
+// take appends the rows' lines, or holds the rows back.
+func (p *printer[R]) take(dst []byte, rows []R) []byte {
+	switch {
+	case !p.on:
+		return dst
+	case p.hold && len(p.held)+len(rows) <= maxHeld:
+		p.held = append(p.held, rows...)
+		return dst
+	}
+	return p.lines(dst, rows)
+}
+
+// release appends the lines of what was held back, and holds nothing back any more.
+func (p *printer[R]) release(dst []byte) []byte {
+	dst = p.lines(dst, p.held)
+	p.held, p.hold = nil, false
+	return dst
+}
+
+func (p *printer[R]) lines(dst []byte, rows []R) []byte {
+	for i := range rows {
+		dst = append(flow.AppendJSON(dst, p.kind, p.fields, &rows[i]), '\n')
+	}
+	return dst
 }

@@ -22,15 +22,13 @@ func TestSink(t *testing.T) {
 	sinktest.Run(t, func(t *testing.T) collector.Sink {
 		out.Reset()
 		return open(t, stdout.Config{Out: &out, Live: true})
-	}, func(t *testing.T) (records, gaps int) {
+	}, func(t *testing.T) collector.Counts {
+		var c collector.Counts
+		counters := map[string]*int64{"flow": &c.Flows, "connection": &c.Connections, "gap": &c.Gaps, "pull": &c.Pulls, "inventory": &c.Items}
 		for _, kind := range kinds(t, out.String()) {
-			if kind == "flow" {
-				records++
-			} else {
-				gaps++
-			}
+			*counters[kind]++
 		}
-		return records, gaps
+		return c
 	})
 }
 
@@ -59,7 +57,10 @@ func kinds(t *testing.T, text string) []string {
 
 func delivery() collector.Delivery {
 	batch := func() *flow.Batch {
-		return &flow.Batch{Records: make([]flow.Record, 2), Connections: make([]flow.Connection, 1), Gaps: make([]flow.Gap, 1)}
+		return &flow.Batch{
+			Items: make([]flow.Item, 1), Pulls: make([]flow.Pull, 1), Gaps: make([]flow.Gap, 1),
+			Connections: make([]flow.Connection, 1), Records: make([]flow.Record, 2),
+		}
 	}
 	return collector.Delivery{Batches: []*flow.Batch{batch(), batch()}}
 }
@@ -71,9 +72,11 @@ func TestOrder(t *testing.T) {
 		cfg  stdout.Config
 		want string // before Close | after it
 	}{
-		{"flows first", stdout.Config{}, "flow flow flow flow | connection connection gap gap"},
-		{"live", stdout.Config{Live: true}, "flow flow connection gap flow flow connection gap |"},
+		{"flows first", stdout.Config{}, "flow flow flow flow | connection connection gap gap pull pull inventory inventory"},
+		{"live", stdout.Config{Live: true}, "flow flow connection gap pull inventory flow flow connection gap pull inventory |"},
 		{"only flows", stdout.Config{Only: []string{"flow"}}, "flow flow flow flow |"},
+		{"only pulls", stdout.Config{Only: []string{"pull"}}, "| pull pull"},
+		{"only inventory", stdout.Config{Only: []string{"inventory"}, Live: true}, "inventory inventory |"},
 		{"only others", stdout.Config{Only: []string{"gap", "connection"}}, "| connection connection gap gap"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -100,7 +103,7 @@ func TestOrder(t *testing.T) {
 func TestUnknownKind(t *testing.T) {
 	t.Parallel()
 	_, err := stdout.New(stdout.Config{Out: io.Discard, Only: []string{"flows"}})
-	if err == nil || err.Error() != `record kind "flows" does not exist: use one of ["flow" "connection" "gap"]` {
+	if err == nil || err.Error() != `record kind "flows" does not exist: use one of ["flow" "connection" "gap" "pull" "inventory"]` {
 		t.Errorf("got %v", err)
 	}
 }
@@ -112,5 +115,35 @@ func TestClosedOutput(t *testing.T) {
 	err := open(t, stdout.Config{Out: w}).Write(t.Context(), delivery())
 	if !errors.Is(err, collector.ErrRejected) || !errors.Is(err, io.ErrClosedPipe) {
 		t.Errorf("got %v, want a rejection for a closed pipe", err)
+	}
+}
+
+// What is held back is bounded: further rows of that kind are printed as they come, and none is lost.
+func TestHeldBackIsBounded(t *testing.T) {
+	t.Parallel()
+	const most = 100_000
+	var out bytes.Buffer
+	sink := open(t, stdout.Config{Out: &out, Only: []string{"gap", "pull"}})
+	lines := func() int { return bytes.Count(out.Bytes(), []byte("\n")) }
+	for _, step := range []struct {
+		batch *flow.Batch
+		want  int // lines
+	}{
+		{&flow.Batch{Pulls: make([]flow.Pull, most)}, 0},
+		{&flow.Batch{Pulls: make([]flow.Pull, 2)}, 2},
+		{&flow.Batch{Gaps: make([]flow.Gap, 1)}, 2}, // another kind has room of its own
+	} {
+		if err := sink.Write(t.Context(), collector.Delivery{Batches: []*flow.Batch{step.batch}}); err != nil {
+			t.Fatal(err)
+		}
+		if got := lines(); got != step.want {
+			t.Errorf("%d lines, want %d", got, step.want)
+		}
+	}
+	if err := sink.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if got := lines(); got != most+3 {
+		t.Errorf("%d lines in the end, want %d", got, most+3)
 	}
 }

@@ -30,6 +30,12 @@ var table = []row{
 			"comes in with OpenTelemetry's exporters",
 	},
 	{
+		"cmd/sextant/preflight",
+		[]string{"collector/flow", "collector/hubble", "collector/verdict", "enrich/kube/inventory"},
+		nil,
+		"it judges what others have found out, and asks nobody",
+	},
+	{
 		"collector",
 		[]string{"collector/flow"},
 		[]string{"github.com/cenkalti/backoff/v7", "github.com/prometheus/client_golang", "go.opentelemetry.io/otel"},
@@ -43,7 +49,7 @@ var table = []row{
 	},
 	{
 		"collector/hubble",
-		[]string{"collector/flow"},
+		[]string{"collector/flow", "collector/sysdump"},
 		[]string{
 			"github.com/cilium/cilium/api/v1", "google.golang.org/grpc", "google.golang.org/protobuf",
 			"github.com/cenkalti/backoff/v7", "github.com/prometheus/client_golang",
@@ -55,6 +61,18 @@ var table = []row{
 		[]string{"collector/hubble"},
 		[]string{"github.com/cilium/cilium/api/v1", "google.golang.org/grpc", "google.golang.org/protobuf"},
 		"a Hubble that plays recordings speaks Hubble's API and nothing else",
+	},
+	{
+		"collector/sysdump",
+		nil,
+		nil,
+		"what an archive holds is told by names; what its files say is others'",
+	},
+	{
+		"collector/sysdump/sysdumptest",
+		nil,
+		[]string{"go.yaml.in/yaml/v3"},
+		"it writes a sysdump for tests",
 	},
 	{
 		"collector/track",
@@ -82,9 +100,30 @@ var table = []row{
 	},
 	{
 		"enrich/kube",
-		[]string{"collector/flow", "collector/verdict"},
-		[]string{"go.yaml.in/yaml/v3"},
-		"what a Kubernetes cluster says becomes facts; who uses them is not known here",
+		[]string{"collector/flow", "collector/sysdump", "collector/verdict"},
+		[]string{"github.com/gaissmai/bart", "github.com/prometheus/client_golang", "go.yaml.in/yaml/v3"},
+		"what a Kubernetes cluster says becomes facts; who told it, and who uses them, is not known here",
+	},
+	{
+		"enrich/kube/inventory",
+		[]string{"collector/flow", "enrich/kube"},
+		[]string{"github.com/prometheus/client_golang"},
+		"it judges what a cluster says, and asks nobody",
+	},
+	{
+		"enrich/kube/live",
+		[]string{"collector/flow", "enrich/kube"},
+		[]string{
+			"github.com/gaissmai/bart", "github.com/go-logr/logr", "github.com/prometheus/client_golang", "k8s.io/api", "k8s.io/apimachinery",
+			"k8s.io/client-go", "k8s.io/klog/v2",
+		},
+		"it moves objects from an API server into a store; what they mean is told there",
+	},
+	{
+		"enrich/kube/pull",
+		[]string{"collector/flow", "enrich/kube"},
+		[]string{"github.com/distribution/reference", "github.com/prometheus/client_golang"},
+		"pulls are made of events and of the index, whoever watched them",
 	},
 	{
 		"sinks/clickhouse",
@@ -135,17 +174,18 @@ type ban struct {
 }
 
 var bans = []ban{
-	{"sextant/cmd/...", nil, "the command is the end of every arrow"},
+	{"sextant/cmd/...", []string{"cmd/sextant"}, "the command is the end of every arrow"},
 	{"testing/...", []string{"sinks/clickhouse/embedded/embeddedtest", "sinks/sinktest"}, "it is for tests; a package that helps them says so in its name"},
 	{"log", nil, "log/slog, with a logger that was passed in"},
-	{"os", []string{"cmd/sextant", "collector/hubble/...", "enrich/kube", "sinks/..."}, "stages are pure: what they need is handed to them"},
+	{"os", []string{"cmd/sextant", "collector/hubble/...", "collector/sysdump/...", "enrich/kube/...", "sinks/..."}, "stages are pure: what they need is handed to them"},
 	{"os/exec", []string{"sinks/clickhouse/embedded"}, "only the engine is a process of its own"},
-	{"net", []string{"cmd/sextant", "collector/hubble/...", "enrich/dns64", "sinks/..."}, "stages do no I/O; addresses are net/netip's"},
-	{"net/http/...", []string{"cmd/sextant", "sinks/clickhouse/embedded"}, "only the command serves HTTP, and only the engine is asked over it"},
+	{"net", []string{"cmd/sextant", "collector/hubble/...", "enrich/dns64", "enrich/kube/live", "sinks/..."}, "stages do no I/O; addresses are net/netip's"},
+	{"net/http/...", []string{"cmd/sextant", "enrich/kube/live", "sinks/clickhouse/embedded"}, "only the command serves HTTP, and only the API server and the engine are asked over it"},
 	{"github.com/cilium/cilium/...", []string{"collector/hubble/..."}, "one place knows Hubble's messages, so that a faster decoder can take over there"},
 	{"google.golang.org/grpc/...", []string{"collector/hubble/..."}, "one place knows gRPC"},
 	{"google.golang.org/protobuf/...", []string{"collector/hubble/..."}, "one place knows protobuf"},
 	{"github.com/ClickHouse/...", []string{"sinks/clickhouse"}, "one place knows ClickHouse's protocol"},
+	{"k8s.io/...", []string{"enrich/kube/live"}, "one place knows client-go; a dump needs none of it"},
 	{"github.com/ebitengine/purego/...", []string{"sinks/clickhouse/embedded"}, "one place loads a library"},
 }
 

@@ -39,7 +39,8 @@ var weak = []string{"MPL-2.0"}
 
 // exceptions are modules of the product under another licence, and why that is fine.
 var exceptions = map[string]string{
-	"github.com/hashicorp/go-version": "MPL-2.0 asks for the source of its own files, which are shipped as they are served; clickhouse-go needs it",
+	"github.com/hashicorp/go-version":     "MPL-2.0 asks for the source of its own files, which are shipped as they are served; clickhouse-go needs it",
+	"github.com/opencontainers/go-digest": "its code is Apache-2.0; LICENSE.docs (CC-BY-SA) is for its documents, which are not shipped; distribution/reference needs it",
 }
 
 // dependency is a module of which packages are built into the product or its tests.

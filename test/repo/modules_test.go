@@ -87,8 +87,9 @@ func firstColumn(text, header string) (cells []string) {
 	return cells
 }
 
-// Modules replace and exclude nothing, so that who depends on them gets what we tested; nested ones replace the product by
-// the one above them, which is theirs to test.
+// Modules replace and exclude nothing, so that who depends on them gets what we tested. Nested ones replace the product by
+// the one above them, which is theirs to test, and may pin a module to a version of itself: what they build may need an
+// older one than the product does.
 func TestModules(t *testing.T) {
 	version := modFile(t, "go.mod").Go
 	for _, file := range files(t) {
@@ -111,7 +112,9 @@ func checkModule(file string, m goMod, version string) (complaints []string) {
 	}
 	up := strings.Repeat("../", strings.Count(file, "/"))
 	for _, r := range m.Replace {
-		if dir == "." || r.Old.Path != module || r.New.Path != strings.TrimSuffix(up, "/") {
+		above := r.Old.Path == module && r.New.Path == strings.TrimSuffix(up, "/")
+		pinned := r.New.Path == r.Old.Path && r.New.Version != ""
+		if dir == "." || !above && !pinned {
 			complaints = append(complaints, fmt.Sprintf("%s: replaces %s by %s", file, r.Old.Path, r.New.Path))
 		}
 	}
@@ -136,6 +139,7 @@ func TestModulesComplain(t *testing.T) {
 		return m
 	}
 	complains(t, "fine", checkModule("test/x/go.mod", mod(`{"Module":{"Path":"sextant/test/x"},"Go":"1.26.0","Replace":[{"Old":{"Path":"sextant"},"New":{"Path":"../.."}}]}`), "1.26.0"))
+	complains(t, "pinned", checkModule("test/x/go.mod", mod(`{"Module":{"Path":"sextant/test/x"},"Go":"1.26.0","Replace":[{"Old":{"Path":"a.com/a"},"New":{"Path":"a.com/a","Version":"v1.2.3"}}]}`), "1.26.0"))
 	complains(t, "all", checkModule("tool/go.mod", mod(`{"Module":{"Path":"x"},"Go":"1.25.0","Replace":[{"Old":{"Path":"a.com/a"},"New":{"Path":"../a"}}],"Exclude":[{"Path":"b.com/b"}]}`), "1.26.0"),
 		"tool/go.mod: the module is called x, its folder makes it sextant/tool",
 		"tool/go.mod: nested modules are for what only tests and tools need, under test/",

@@ -1,0 +1,174 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"sextant/collector/flow"
+	"sextant/collector/verdict"
+	"sextant/enrich/kube"
+	"sextant/enrich/kube/inventory"
+	"sextant/enrich/kube/live"
+	"sextant/enrich/kube/pull"
+)
+
+// clusterConfig are the settings of all that knows the cluster.
+type clusterConfig struct {
+	watch     live.Config
+	enrich    enrichConfig
+	pulls     pull.Config
+	inventory inventory.Config
+}
+
+type enrichConfig struct {
+	Labels      []string `yaml:"labels" doc:"keys of labels that become tags of their pods and connections, such as team; the pod's own goes before its namespace's"`
+	Annotations []string `yaml:"annotations" doc:"keys of annotations that become tags, too"`
+	Cluster     string   `yaml:"cluster" doc:"the cluster's name as its flows tell it; none: cluster-name of its cilium-config"`
+}
+
+// maxTagKeys bounds the keys of either kind: each costs memory for every pod.
+const maxTagKeys = 32
+
+func (c enrichConfig) Validate() error {
+	var errs []error
+	for key, list := range map[string][]string{"labels": c.Labels, "annotations": c.Annotations} {
+		if len(list) > maxTagKeys {
+			errs = append(errs, fmt.Errorf("enrich.%s: must be at most %d keys, are %d", key, maxTagKeys, len(list)))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func defaultCluster() clusterConfig {
+	return clusterConfig{watch: live.Default(), pulls: pull.Default(), inventory: inventory.Default()}
+}
+
+// sections are the settings of what is known of the cluster; those of the watch where there can be one.
+func (c *clusterConfig) sections(watch bool) sections {
+	all := sections{newSection("enrich", false, &c.enrich), newSection("pulls", false, &c.pulls), newSection("inventory", false, &c.inventory)}
+	if watch {
+		all = append(all, newSection("kubernetes", false, &c.watch))
+	}
+	return all
+}
+
+func (c *clusterConfig) validate() error {
+	return errors.Join(c.watch.Validate(), c.enrich.Validate(), c.pulls.Validate(), c.inventory.Validate())
+}
+
+// cluster is what is known of the cluster, from a dump of its objects, from its API server, or both.
+type cluster struct {
+	names     *flow.Interner
+	logger    *slog.Logger
+	judge     *verdict.Stage
+	store     *kube.Store
+	stage     *kube.Stage
+	pulls     *pull.Tracker
+	inventory *inventory.Stage
+	watcher   *live.Watcher // nil where nothing is watched
+	index     atomic.Pointer[kube.Index]
+	told      bool // by a dump
+}
+
+// newCluster reads the dump, if one is named. Nothing runs or connects yet.
+func (p *plant) newCluster(a *app, watch bool) (*cluster, error) {
+	cfg := &p.clusterCfg
+	c := &cluster{names: p.names, logger: a.logger, judge: p.judge, stage: kube.NewStage(p.names, p.registry)}
+	c.pulls = pull.New(cfg.pulls, c.index.Load, p.names, p.registry)
+	c.store = kube.NewStore(kube.Config{
+		Labels: cfg.enrich.Labels, Annotations: cfg.enrich.Annotations, Cluster: cfg.enrich.Cluster, OnEvent: c.pulls.Add,
+	}, p.names, a.logger)
+	if watch && cfg.watch.Enabled() {
+		live.QuietClientGo(a.logger)
+		watchCfg := cfg.watch
+		watchCfg.Annotations = cfg.enrich.Annotations
+		c.watcher = live.New(watchCfg, c.store, a.logger, p.registry)
+	}
+	c.inventory = inventory.New(cfg.inventory, c.view, p.names, p.registry)
+	if len(p.verdictCfg.State) > 0 {
+		if err := c.load(p.verdictCfg.State); err != nil {
+			return nil, fmt.Errorf("verdict.state: %w", err)
+		}
+	}
+	return c, nil
+}
+
+// load reads a dump, and gives the stages what it tells.
+func (c *cluster) load(paths []string) error {
+	report, err := c.store.Load(paths...)
+	if err != nil {
+		return err
+	}
+	facts, err := c.store.Cluster()
+	if err != nil {
+		return err
+	}
+	c.told = true
+	c.update(c.store.Index(), facts)
+	c.logger.Info("cluster known from its state", "files", report.Files, "nodes", len(facts.Nodes), "pods", len(facts.Pods), "services", len(facts.Services))
+	if c.watcher == nil { // else the API server may know better
+		for _, doubt := range c.store.Doubts() {
+			c.logger.Warn("cluster state in doubt", "why", doubt)
+		}
+	}
+	return nil
+}
+
+func (c *cluster) update(index *kube.Index, facts *verdict.Cluster) {
+	c.index.Store(index)
+	c.stage.SetIndex(index)
+	c.judge.SetFacts(verdict.NewFacts(c.names, facts))
+}
+
+// view returns the cluster for the inventory, once all is told that is going to be.
+func (c *cluster) view() (kube.View, bool) {
+	if c.watcher == nil && !c.told || c.watcher != nil && !c.watcher.Synced() {
+		return kube.View{}, false
+	}
+	return c.store.View(), true
+}
+
+// run watches the cluster, if one is to be watched, and gives the stages what changes, until ctx ends.
+func (c *cluster) run(ctx context.Context) error {
+	if c.watcher == nil {
+		return nil
+	}
+	var updates sync.WaitGroup
+	updates.Go(func() {
+		c.await(ctx)
+		c.store.Run(ctx, c.update)
+	})
+	defer updates.Wait()
+	return c.watcher.Run(ctx)
+}
+
+// await waits until the watches have told what they can, but not for ever: of a cluster half told, much seems strange.
+func (c *cluster) await(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, firstLists)
+	defer cancel()
+	ticker := time.NewTicker(100 * time.Millisecond)
+	defer ticker.Stop()
+	for !c.watcher.Synced() {
+		select {
+		case <-ticker.C:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// firstLists is how long the first lists may take before what there is of them is used. Ten thousand pods take seconds.
+const firstLists = 30 * time.Second
+
+// ready returns what is not known yet of the cluster.
+func (c *cluster) ready() error {
+	if c.watcher == nil {
+		return nil
+	}
+	return c.watcher.Ready()
+}
