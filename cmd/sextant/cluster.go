@@ -73,6 +73,8 @@ type cluster struct {
 	watcher   *live.Watcher // nil where nothing is watched
 	index     atomic.Pointer[kube.Index]
 	told      bool // by a dump
+	synced    atomic.Bool
+	partial   bool // only this node's pods are watched: what would be told of the whole cluster would be wrong
 }
 
 // newCluster reads the dump, if one is named. Nothing runs or connects yet.
@@ -87,7 +89,11 @@ func (p *plant) newCluster(a *app, watch bool) (*cluster, error) {
 		live.QuietClientGo(a.logger)
 		watchCfg := cfg.watch
 		watchCfg.Annotations = cfg.enrich.Annotations
+		c.partial = watchCfg.Scope == live.ScopeNode
 		c.watcher = live.New(watchCfg, c.store, a.logger, p.registry)
+		if c.partial {
+			c.stage.Unresolved = c.watcher.Unresolved
+		}
 	}
 	c.inventory = inventory.New(cfg.inventory, c.view, p.names, p.registry)
 	if len(p.verdictCfg.State) > 0 {
@@ -125,9 +131,9 @@ func (c *cluster) update(index *kube.Index, facts *verdict.Cluster) {
 	c.judge.SetFacts(verdict.NewFacts(c.names, facts))
 }
 
-// view returns the cluster for the inventory, once all is told that is going to be.
+// view returns the cluster for the inventory, once all is told that is going to be: never of a part of it.
 func (c *cluster) view() (kube.View, bool) {
-	if c.watcher == nil && !c.told || c.watcher != nil && !c.watcher.Synced() {
+	if c.partial || c.watcher == nil && !c.told || c.watcher != nil && !c.watcher.Synced() {
 		return kube.View{}, false
 	}
 	return c.store.View(), true
@@ -165,10 +171,12 @@ func (c *cluster) await(ctx context.Context) {
 // firstLists is how long the first lists may take before what there is of them is used. Ten thousand pods take seconds.
 const firstLists = 30 * time.Second
 
-// ready returns what is not known yet of the cluster.
+// ready returns what is not known yet of the cluster. What was known once stays known while the API server is away.
 func (c *cluster) ready() error {
-	if c.watcher == nil {
+	if c.watcher == nil || c.synced.Load() {
 		return nil
 	}
-	return c.watcher.Ready()
+	err := c.watcher.Ready()
+	c.synced.Store(err == nil)
+	return err
 }

@@ -17,6 +17,7 @@ type Pull struct {
 	Digest       Name
 	Namespace    Name // of the pod it was for, as what follows
 	Pod          Name
+	Container    Name // empty for what a volume needed
 	Workload     Name
 	WorkloadKind Name
 	Tags         Names
@@ -61,6 +62,7 @@ var PullFields = []Field[Pull]{
 	{Name: "digest", Doc: "digest of the reference", Str: func(p *Pull) Name { return p.Digest }},
 	{Name: "namespace", Doc: "namespace of the pod it was for", Label: true, Str: func(p *Pull) Name { return p.Namespace }},
 	{Name: "pod", Doc: "pod it was for", Str: func(p *Pull) Name { return p.Pod }},
+	{Name: "container", Doc: "container of that pod; empty for an image volume", Str: func(p *Pull) Name { return p.Container }},
 	{Name: "workload", Doc: "workload of that pod", Label: true, Str: func(p *Pull) Name { return p.Workload }},
 	{Name: "workload_kind", Doc: "kind of that workload", Label: true, Str: func(p *Pull) Name { return p.WorkloadKind }},
 	{Name: "tags", Doc: "labels and annotations of the pod or its namespace that the settings ask for, as key=value", Strs: func(p *Pull) Names { return p.Tags }},

@@ -121,6 +121,7 @@ func TestWho(t *testing.T) {
 		pod("plain", "n2", ip("::ffff:10.0.2.5"), "annotations: {cost/centre: '8'}"),
 		pod("nowhere", "gone", ip("10.0.9.9"), "labels: {}"),
 		"{apiVersion: v1, kind: Pod, metadata: {namespace: shop, name: host, labels: {app: agent}}, spec: {nodeName: n1, hostNetwork: true}, status: {podIPs: [{ip: 192.0.2.1}, {ip: '2001:db8::1'}]}}",
+		"{apiVersion: v1, kind: Pod, metadata: {namespace: shop, name: host-3}, spec: {nodeName: n3, hostNetwork: true}, status: {podIPs: [{ip: 192.0.2.3}]}}",
 		"{apiVersion: v1, kind: Pod, metadata: {namespace: shop, name: liar}, spec: {nodeName: n2}, status: {podIPs: [{ip: 192.0.2.2}]}}",
 	)
 	both := "shop/both / on n1 in z1 team=own tier=a cost/centre=7"
@@ -132,6 +133,7 @@ func TestWho(t *testing.T) {
 		"192.0.2.1":   "nobody", // whoever runs there
 		"2001:db8::1": "nobody",
 		"192.0.2.2":   "nobody", // whatever the pod says
+		"192.0.2.3":   "nobody", // nor where the node is not known
 		"10.0.1.6":    "nobody",
 	} {
 		same(t, address, r.at(address, 0), want)

@@ -60,8 +60,8 @@ type cache struct {
 }
 
 const (
-	cacheSets = 1 << 14
-	cacheWays = 4
+	cacheSets = 1 << 13
+	cacheWays = 8
 )
 
 func (c *cache) set(key *mergeKey) *[cacheWays]atomic.Pointer[merged] {

@@ -118,6 +118,11 @@ func TestEnded(t *testing.T) {
 	r.ask("and it is gone", "10.0.1.5", asks{{89, "a on n1"}, {500, "b on n1"}, {1e6, "b on n1"}})
 
 	r = newRig(t, kube.Config{})
+	r.put(after(95), twoNodes, done(running("a", "n1", ip("10.0.1.5"), 0, 1, finished)))
+	r.Delete(after(1000), kube.KindPod, "shop", "a")
+	r.ask("gone long after its end", "10.0.1.5", asks{{89, "a on n1"}, {269, "a on n1"}, {271, "nobody"}, {999, "nobody"}})
+
+	r = newRig(t, kube.Config{})
 	r.put(after(0), twoNodes, a)
 	r.put(after(95), done(a))
 	r.put(after(150), done(a))
@@ -156,6 +161,49 @@ func TestReplace(t *testing.T) {
 	want := "Node n1 is none of the kind Pod\nNode n2 is none of the kind Pod\nPod shop/x: status.podIPs[0].ip: \"10.0.0.256\" is no IP address"
 	same(t, "errors", fmt.Sprint(err), want)
 	same(t, "the others are taken", len(r.View().Pods), 2)
+}
+
+// Cilium's slices do not tell since when an endpoint is there: those of the first list are taken for old, later ones for new.
+func TestEndpointsMove(t *testing.T) {
+	r := newRig(t, kube.Config{})
+	r.put(after(0), twoNodes)
+	slice := func(name, endpoints string) string {
+		return "{apiVersion: cilium.io/v2alpha1, kind: CiliumEndpointSlice, metadata: {name: " + name + "}, namespace: shop, endpoints: [" + endpoints + "]}"
+	}
+	endpoint := func(name, address, node string) string {
+		return fmt.Sprintf("{name: %s, networking: {addressing: [{ipv4: %s}], node: %s}}", name, address, node)
+	}
+	a, b := endpoint("a", "10.0.1.5", "192.0.2.1"), endpoint("b", "10.0.1.6", "192.0.2.1")
+	if err := r.Replace(after(0), kube.KindEndpointBatch, objects(t, slice("one", a+", "+b))); err != nil {
+		t.Fatal(err)
+	}
+	r.ask("of the first list", "10.0.1.5", asks{{-1000, "a on n1"}, {1000, "a on n1"}})
+	r.put(after(100), slice("one", a+", "+endpoint("b", "10.0.1.7", "192.0.2.1")+", "+endpoint("c", "10.0.1.8", "192.0.2.1")))
+	r.put(after(200), slice("one", a+", "+endpoint("b", "10.0.1.7", "192.0.2.1")+", "+endpoint("c", "10.0.1.8", "192.0.2.1"))) // nothing new
+	r.ask("not touched", "10.0.1.5", asks{{-1000, "a on n1"}, {1000, "a on n1"}})
+	r.ask("before", "10.0.1.6", asks{{99, "b on n1"}, {200, "b on n1"}, {1000, "nobody"}})
+	r.ask("with another address", "10.0.1.7", asks{{90, "nobody"}, {100, "b on n1"}, {1000, "b on n1"}})
+	r.ask("new", "10.0.1.8", asks{{90, "nobody"}, {100, "c on n1"}, {1000, "c on n1"}})
+	r.put(after(300), slice("one", b), slice("two", endpoint("d", "10.0.1.5", "192.0.2.2")))
+	r.ask("moved to another", "10.0.1.5", asks{{200, "a on n1"}, {300, "d on n2"}, {1000, "d on n2"}})
+	r.Delete(after(400), kube.KindEndpointBatch, "", "two")
+	r.ask("gone", "10.0.1.5", asks{{200, "a on n1"}, {399, "d on n2"}, {1000, "nobody"}})
+	r.put(after(500), running("d", "n1", ip("10.0.1.9"), 450, 451, ""), slice("two", endpoint("d", "10.0.1.5", "192.0.2.2")))
+	r.ask("the pod itself knows better", "10.0.1.5", asks{{399, "d on n2"}, {1000, "nobody"}})
+
+	r = newRig(t, kube.Config{})
+	cep := func(address, created string) string {
+		return fmt.Sprintf("{apiVersion: cilium.io/v2, kind: CiliumEndpoint, metadata: {namespace: shop, name: a, creationTimestamp: %s}, status: {networking: {addressing: [{ipv4: %s}], node: 192.0.2.1}}}", created, address)
+	}
+	r.put(after(0), twoNodes, cep("10.0.1.5", stamp(0)))
+	r.put(after(100), cep("10.0.1.6", stamp(90)))
+	r.ask("an endpoint made anew", "10.0.1.5", asks{{50, "a on n1"}, {1000, "nobody"}})
+	r.ask("an endpoint made anew", "10.0.1.6", asks{{84, "nobody"}, {90, "a on n1"}})
+	r.Delete(after(200), kube.KindEndpoint, "shop", "a")
+	r.ask("gone", "10.0.1.6", asks{{150, "a on n1"}, {1000, "nobody"}})
+	r.put(after(300), running("a", "n1", ip("10.0.1.7"), 290, 291, ""), cep("10.0.1.7", stamp(291)))
+	r.Delete(after(400), kube.KindPod, "shop", "a")
+	r.ask("gone, though the endpoint is still there", "10.0.1.7", asks{{399, "a on n1"}, {1000, "nobody"}})
 }
 
 // An object that makes no sense is left out, and so is what it was before.

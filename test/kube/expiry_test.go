@@ -9,6 +9,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	watchapi "k8s.io/apimachinery/pkg/watch"
+
 	kubetest "sextant/test/kube"
 )
 
@@ -45,18 +46,18 @@ func TestExpiry(t *testing.T) {
 			s := kubetest.New(t, kubetest.Options{Args: args})
 			c := s.Client(t)
 			ns := c.Namespace(nil, nil)
-			c.Pod(kubetest.Pod{Namespace: ns, Name: "stays", IPs: []string{"fd00::1"}})
-			c.Pod(kubetest.Pod{Namespace: ns, Name: "goes", IPs: []string{"fd00::2"}})
+			c.Pod(kubetest.Pod{Namespace: ns, Name: "stays", Node: "n1", IPs: []string{"fd00::1"}})
+			c.Pod(kubetest.Pod{Namespace: ns, Name: "goes", Node: "n1", IPs: []string{"fd00::2"}})
 			list, err := c.CoreV1().Pods(ns).List(t.Context(), metav1.ListOptions{})
 			if err != nil {
 				t.Fatal(err)
 			}
 			g := s.Gate(t)
-			w := watch(t, g.Through(s.Config(t)))
+			all, ofNode := watch(t, g.Through(s.Config(t))), watch(t, g.Through(s.Config(t)), onNode("n1"))
 
 			g.Cut()
 			c.DeletePod(ns, "goes")
-			c.Pod(kubetest.Pod{Namespace: ns, Name: "comes", IPs: []string{"fd00::3"}})
+			c.Pod(kubetest.Pod{Namespace: ns, Name: "comes", Node: "n1", IPs: []string{"fd00::3"}})
 			if args == nil {
 				s.Restart(t) // what a cache remembers ends with its process
 			}
@@ -64,13 +65,15 @@ func TestExpiry(t *testing.T) {
 			g.Mend()
 
 			later := time.Now().Add(time.Hour)
-			for ip, want := range map[string]string{"fd00::1": "stays", "fd00::2": "", "fd00::3": "comes"} {
-				wants(t, want, func() string { return w.then(ip, later).Pod })
+			for _, w := range []*watching{all, ofNode} {
+				for ip, want := range map[string]string{"fd00::1": "stays", "fd00::2": "", "fd00::3": "comes"} {
+					wants(t, want, func() string { return w.then(ip, later).Pod })
+				}
+				if got := w.count("watch_lists_total", "Pod"); got != 2 {
+					t.Errorf("pods were listed %v times", got)
+				}
+				w.synced()
 			}
-			if got := w.count("watch_lists_total", "Pod"); got != 2 {
-				t.Errorf("pods were listed %v times", got)
-			}
-			w.synced()
 		})
 	}
 }

@@ -1,23 +1,27 @@
 package kubetest
 
 import (
+	"context"
 	"io"
 	"net"
 	"sync"
+	"syscall"
 	"testing"
 
+	"golang.org/x/sys/unix"
 	"k8s.io/client-go/rest"
 )
 
 // Gate is a way to a server that can be cut: what happens meanwhile is not seen by who comes this way.
 type Gate struct {
-	to       string
-	listener net.Listener
+	t    testing.TB
+	port *port
+	to   string
+	wg   sync.WaitGroup
 
-	mu    sync.Mutex
-	cut   bool
-	conns map[net.Conn]bool
-	wg    sync.WaitGroup
+	mu       sync.Mutex
+	listener net.Listener // nil while cut
+	conns    map[net.Conn]bool
 }
 
 // Gate returns a gate that is open. It ends with the test.
@@ -27,32 +31,36 @@ func (s *Server) Gate(t testing.TB) *Gate {
 	if err != nil {
 		t.Fatal(err)
 	}
-	listener, err := net.Listen("tcp", net.JoinHostPort(host, "0"))
+	p, err := takePort(host)
 	if err != nil {
 		t.Fatal(err)
 	}
-	g := &Gate{to: s.port.address, listener: listener, conns: map[net.Conn]bool{}}
-	g.wg.Go(g.accept)
+	g := &Gate{t: t, port: p, to: s.port.address, conns: map[net.Conn]bool{}}
+	g.Mend()
 	t.Cleanup(func() {
-		listener.Close()
 		g.Cut()
 		g.wg.Wait()
+		p.free()
 	})
 	return g
 }
 
-// Through returns the config with this way in place of the direct one. The server's certificate is for its host, whatever the port.
+// Through returns the config with this way in place of the direct one. The server's certificate is for its host, whatever
+// the port.
 func (g *Gate) Through(config *rest.Config) *rest.Config {
 	config = rest.CopyConfig(config)
-	config.Host = "https://" + g.listener.Addr().String()
+	config.Host = "https://" + g.port.address
 	return config
 }
 
-// Cut breaks all connections, and every new one at once, until Mend.
+// Cut breaks all connections, and has new ones refused until Mend.
 func (g *Gate) Cut() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.cut = true
+	if g.listener != nil {
+		g.listener.Close()
+		g.listener = nil
+	}
 	for c := range g.conns {
 		c.Close()
 	}
@@ -60,9 +68,30 @@ func (g *Gate) Cut() {
 
 // Mend lets new connections through.
 func (g *Gate) Mend() {
+	g.t.Helper()
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.cut = false
+	if g.listener != nil {
+		return
+	}
+	config := net.ListenConfig{Control: sharePort}
+
+	listener, err := config.Listen(context.Background(), "tcp", g.port.address)
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	g.listener = listener
+	g.wg.Go(func() { g.accept(listener) })
+}
+
+// sharePort lets a listener in beside the socket that keeps the port.
+func sharePort(_, _ string, c syscall.RawConn) error {
+	var set error
+	err := c.Control(func(fd uintptr) { set = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_REUSEPORT, 1) })
+	if err == nil {
+		err = set
+	}
+	return err
 }
 
 // Connections is how many go through the gate now.
@@ -72,11 +101,11 @@ func (g *Gate) Connections() int {
 	return len(g.conns) / 2 // each has two ends
 }
 
-func (g *Gate) accept() {
+func (g *Gate) accept(listener net.Listener) {
 	for {
-		conn, err := g.listener.Accept()
+		conn, err := listener.Accept()
 		if err != nil {
-			return // the test has ended
+			return // it was cut
 		}
 		g.wg.Go(func() { g.serve(conn) })
 	}
@@ -84,19 +113,15 @@ func (g *Gate) accept() {
 
 func (g *Gate) serve(conn net.Conn) {
 	defer conn.Close()
-	if !g.add(conn) {
-		return
-	}
-	defer g.remove(conn)
 	server, err := net.Dial("tcp", g.to)
 	if err != nil {
 		return
 	}
 	defer server.Close()
-	if !g.add(server) {
+	if !g.add(conn, server) {
 		return
 	}
-	defer g.remove(server)
+	defer g.remove(conn, server)
 	var both sync.WaitGroup
 	for _, way := range [][2]net.Conn{{conn, server}, {server, conn}} {
 		both.Go(func() {
@@ -108,18 +133,22 @@ func (g *Gate) serve(conn net.Conn) {
 	both.Wait()
 }
 
-// add says whether a connection may go on.
-func (g *Gate) add(c net.Conn) bool {
+// add says whether connections may go on.
+func (g *Gate) add(conns ...net.Conn) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if !g.cut {
-		g.conns[c] = true
+	for _, c := range conns {
+		if g.listener != nil {
+			g.conns[c] = true
+		}
 	}
-	return !g.cut
+	return g.listener != nil
 }
 
-func (g *Gate) remove(c net.Conn) {
+func (g *Gate) remove(conns ...net.Conn) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	delete(g.conns, c)
+	for _, c := range conns {
+		delete(g.conns, c)
+	}
 }

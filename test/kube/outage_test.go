@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"go.uber.org/goleak"
+
 	kubetest "sextant/test/kube"
 )
 
@@ -79,6 +80,7 @@ func TestOutage(t *testing.T) {
 
 	w.stop()
 	wants(t, 0, g.Connections)
+	g.Cut()
 	s.Kill() // with it go the connections of this test's own clients
 	goleak.VerifyNone(t, before)
 }

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+
 	kubetest "sextant/test/kube"
 )
 
@@ -45,8 +46,8 @@ func TestPods(t *testing.T) {
 				{kubetest.Pod{Name: "once-a", Owner: c.Job(namespace, "once", nil)}, who{Workload: "once", Kind: "Job"}},
 				{kubetest.Pod{Name: "db-0", Owner: c.StatefulSet(namespace, "db")}, who{Workload: "db", Kind: "StatefulSet"}},
 				{kubetest.Pod{Name: "agent-a", Owner: c.DaemonSet(namespace, "agent")}, who{Workload: "agent", Kind: "DaemonSet"}},
-				{kubetest.Pod{Name: "bare"}, who{}},
 				{kubetest.Pod{Name: "tagged", Labels: map[string]string{"team": "own"}, Annotations: map[string]string{"cost-centre": "7", "other": "x"}}, who{Tags: "team=own cost-centre=7"}},
+				{kubetest.Pod{Name: "bare"}, who{}},
 			}
 			for _, r := range rows {
 				n++
@@ -65,6 +66,10 @@ func TestPods(t *testing.T) {
 				}
 			}
 		}
+
+		c.Apply("{apiVersion: v1, kind: Namespace, metadata: {name: " + after + ", labels: {team: green}}}")
+		wants(t, "team=green", func() string { return w.at(ips(n)[0]).Tags })
+		wants(t, "team=red cost-centre=42", func() string { return w.at(ips(1)[0]).Tags })
 
 		gone, stays := ips(1), ips(2)
 		c.DeletePod(before, "web-5d9c-a")

@@ -25,16 +25,16 @@ type pulls struct {
 	rows    []flow.Pull
 }
 
-func watchPulls(t *testing.T, config *rest.Config) *pulls {
+func watchPulls(t *testing.T, config *rest.Config, change ...func(*settings)) *pulls {
 	t.Helper()
 	p := &pulls{}
 	ready := make(chan struct{}) // events come before watch returns
-	p.watching = begin(t, config, func(s *settings) {
+	p.watching = begin(t, config, append(change, func(s *settings) {
 		s.kube.OnEvent = func(at time.Time, e *kube.Event) {
 			<-ready
 			p.tracker.Add(at, e)
 		}
-	})
+	})...)
 	p.tracker = pull.New(pull.Default(), p.Index, p.names, prometheus.NewRegistry())
 	close(ready)
 	p.synced()
@@ -115,6 +115,13 @@ func TestPulls(t *testing.T) {
 	wants(t, 2, func() float64 { return p.count("watch_lists_total", "Event Failed") })
 	if diff := diffOf(want, p.told()); diff != "" {
 		t.Error(diff)
+	}
+
+	// Of the collectors on the nodes each tells what its own kubelet said.
+	elsewhere := watchPulls(t, s.Config(t), onNode("n2"))
+	wants(t, want, watchPulls(t, s.Config(t), onNode("n1")).told)
+	if got := elsewhere.told(); len(got) != 0 {
+		t.Errorf("another node tells of %v", got)
 	}
 
 	// Another collector tells the same rows.

@@ -115,6 +115,13 @@ func TestObjects(t *testing.T) {
 		t.Error(diff)
 	}
 
+	for ip, want := range map[string]int{site.Pod4(1): 1, site.Pod6(1): 0} { // by the first address alone
+		found, err := c.CoreV1().Pods(ns).List(t.Context(), metav1.ListOptions{FieldSelector: "status.podIP=" + ip})
+		if err != nil || len(found.Items) != want {
+			t.Errorf("%d pods are found by %s: %v", len(found.Items), ip, err)
+		}
+	}
+
 	c.TerminatePod(ns, "web-1-a")
 	pod, err = c.CoreV1().Pods(ns).Get(t.Context(), "web-1-a", metav1.GetOptions{})
 	if err != nil || pod.DeletionTimestamp == nil {

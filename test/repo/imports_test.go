@@ -114,7 +114,7 @@ var table = []row{
 		"enrich/kube/live",
 		[]string{"collector/flow", "enrich/kube"},
 		[]string{
-			"github.com/gaissmai/bart", "github.com/go-logr/logr", "github.com/prometheus/client_golang", "k8s.io/api", "k8s.io/apimachinery",
+			"github.com/go-logr/logr", "github.com/prometheus/client_golang", "k8s.io/api", "k8s.io/apimachinery",
 			"k8s.io/client-go", "k8s.io/klog/v2",
 		},
 		"it moves objects from an API server into a store; what they mean is told there",

@@ -8,7 +8,7 @@ import (
 
 // Config says how often the inventory is told, and how much of it.
 type Config struct {
-	Every   time.Duration `yaml:"every" doc:"how often the inventory is told, changed or not"`
+	Every   time.Duration `yaml:"every" doc:"how often the inventory is told, changed or not; never with kubernetes.scope node, which sees a part of the cluster"`
 	MaxRows int           `yaml:"max_rows" doc:"most rows of one inventory; beyond, workloads are left out first, then services, and a last row says how many"`
 }
 

@@ -79,8 +79,8 @@ func (f *feed) list(ctx context.Context, o metav1.ListOptions) (runtime.Object, 
 	return small, nil
 }
 
-// watch opens a stream. While the API server does not answer it does not return: the
-// reflector would list anew, though the stream can go on where it ended.
+// watch opens a stream. While the API server does not answer it does not return: the reflector would list anew, though the
+// stream can go on where it ended.
 func (f *feed) watch(ctx context.Context, o metav1.ListOptions) (watch.Interface, error) {
 	o.FieldSelector = f.row.fields
 	initial := o.SendInitialEvents != nil && *o.SendInitialEvents

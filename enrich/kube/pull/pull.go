@@ -28,6 +28,7 @@ package pull
 
 import (
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -189,6 +190,7 @@ func (t *Tracker) row(e *kube.Event, n *notice) flow.Pull {
 		Node:      t.names.Name(plain(e.Source.Host, longestName)),
 		Namespace: t.names.Name(plain(e.InvolvedObject.Namespace, longestName)),
 		Pod:       t.names.Name(plain(e.InvolvedObject.Name, longestName)),
+		Container: t.names.Name(plain(container(e.InvolvedObject.FieldPath), longestName)),
 		Count:     1,
 	}
 	detail := ""
@@ -221,6 +223,15 @@ func (t *Tracker) row(e *kube.Event, n *notice) flow.Pull {
 	return p
 }
 
+// container returns the name in "spec.containers{name}", and "" where a path is none of a container's.
+func container(path string) string {
+	kind, name, ok := strings.Cut(strings.TrimSuffix(path, "}"), "{")
+	if !ok || !strings.HasSuffix(strings.ToLower(kind), "containers") {
+		return ""
+	}
+	return name
+}
+
 // Process implements collector.Stage. It does nothing.
 func (t *Tracker) Process(*flow.Batch) {}
 
@@ -241,7 +252,7 @@ func (t *Tracker) Flush(b *flow.Batch, end bool) {
 	first := len(b.Pulls)
 	left := queue[:0]
 	for _, w := range queue {
-		if known := enrich(index, &w.row); !known && !end && now.Sub(w.heard) < settling {
+		if known := enrich(index, t.names, &w.row); !known && !end && now.Sub(w.heard) < settling {
 			left = append(left, w)
 			continue
 		}
@@ -260,7 +271,7 @@ func (t *Tracker) Flush(b *flow.Batch, end bool) {
 
 // enrich fills in what is known of the pod and the node, and reports whether the pod is known. The node is the one that
 // the event comes from: a pod of the same name may be on another one by now.
-func enrich(x *kube.Index, p *flow.Pull) bool {
+func enrich(x *kube.Index, names *flow.Interner, p *flow.Pull) bool {
 	who, known := x.Pod(p.Namespace.Get(), p.Pod.Get())
 	if p.Node.IsZero() {
 		p.Node = who.Node
@@ -271,6 +282,7 @@ func enrich(x *kube.Index, p *flow.Pull) bool {
 		p.Zone = who.Zone
 	}
 	p.Cluster = x.Cluster()
+	p.Policy = names.Name(x.PullPolicy(p.Namespace.Get(), p.Pod.Get(), p.Container.Get()))
 	p.Workload, p.WorkloadKind, p.Tags = who.Workload, who.WorkloadKind, who.Tags
 	return known
 }

@@ -185,7 +185,9 @@ func TestEnrichment(t *testing.T) {
 	nodeless.Source.Host = ""
 	stranger := event("Pulled", success, once("d", 3*time.Second))
 	stranger.InvolvedObject.Name = "gone"
-	for _, e := range []*kube.Event{event("Pulled", success), moved, nodeless, stranger} {
+	volume := event("Pulled", success, once("e", 4*time.Second))
+	volume.InvolvedObject.FieldPath = "spec.volumes{data}"
+	for _, e := range []*kube.Event{event("Pulled", success), moved, nodeless, stranger, volume} {
 		r.Add(noon, e)
 	}
 	var got []string
@@ -194,13 +196,14 @@ func TestEnrichment(t *testing.T) {
 		for _, tag := range p.Tags.Get() {
 			tags += tag.Get()
 		}
-		got = append(got, fmt.Sprint(p.Cluster, " ", p.Node, " ", p.Zone, " ", p.Namespace, "/", p.Pod, " ", p.WorkloadKind, "/", p.Workload, " ", tags))
+		got = append(got, fmt.Sprint(p.Cluster, " ", p.Node, " ", p.Zone, " ", p.Namespace, "/", p.Pod, " ", p.WorkloadKind, "/", p.Workload, " ", p.Container, " ", p.Policy, " ", tags))
 	}
 	want := []string{
-		"lab node-1 a shop/web-0 StatefulSet/web team=shop",
-		"lab node-2 b shop/web-0 StatefulSet/web team=shop",
-		"lab node-1 a shop/web-0 StatefulSet/web team=shop",
-		"lab node-1 a shop/gone / ",
+		"lab node-1 a shop/web-0 StatefulSet/web web Always team=shop",
+		"lab node-2 b shop/web-0 StatefulSet/web web Always team=shop",
+		"lab node-1 a shop/web-0 StatefulSet/web web Always team=shop",
+		"lab node-1 a shop/gone / web  ",
+		"lab node-1 a shop/web-0 StatefulSet/web   team=shop",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
@@ -221,6 +224,7 @@ func store(names *flow.Interner) (*kube.Store, error) {
 	p.Metadata.Namespace, p.Metadata.Name, p.Metadata.Labels = "shop", "web-0", map[string]string{"team": "shop"}
 	p.Metadata.UID, p.Spec.NodeName = "p-1", "node-1"
 	p.Metadata.Owners = []kube.Owner{{Kind: "StatefulSet", Name: "web", Controller: true}}
+	p.Spec.Containers = []kube.Container{{Name: "web", ImagePullPolicy: "Always"}}
 	return s, s.Put(noon, p)
 }
 
