@@ -135,7 +135,7 @@ var offWithout = map[string][]string{
 	"endpointslices":              {"EndpointSlice"},
 	"replicasets":                 {"ReplicaSet"},
 	"jobs":                        {"Job"},
-	"events":                      {"Event Pulling", "Event Pulled", "Event Failed", "Event BackOff"},
+	"events":                      {"Event Pulling", "Event Pulled", "Event Failed"},
 	"servicecidrs":                {"ServiceCIDR"},
 	"configmaps cilium-config":    {"ConfigMap cilium-config"},
 	"configmaps ip-masq-agent":    {"ConfigMap ip-masq-agent"},

@@ -73,7 +73,7 @@ func table(cfg Config) []row {
 			group: "batch", versions: v1, resource: "jobs", metadata: true, convert: typed(jobOf),
 		})
 	}
-	for _, reason := range []string{"Pulling", "Pulled", "Failed", "BackOff"} {
+	for _, reason := range []string{"Pulling", "Pulled", "Failed"} {
 		add(row{
 			name: "Event " + reason, kind: kube.KindEvent, serves: "image pulls",
 			versions: v1, resource: "events", fields: "involvedObject.kind=Pod,reason=" + reason,
