@@ -181,16 +181,20 @@ func (cmd *checkCmd) ask(a *app, store *kube.Store) clusterFacts {
 	defer cancel()
 	live.QuietClientGo(a.logger)
 	watcher := live.New(cmd.watchCfg, store, slog.New(slog.DiscardHandler), prometheus.NewRegistry())
-	ran := make(chan error, 1)
-	go func() { ran <- watcher.Run(ctx) }()
+	var unusable error // the configuration of the client
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		unusable = watcher.Run(ctx)
+	}()
 	for !watcher.Synced() {
 		select {
 		case <-time.After(50 * time.Millisecond):
 			continue
 		case <-ctx.Done():
-		case err := <-ran:
-			if err != nil {
-				return clusterFacts{err: err}
+		case <-ended:
+			if unusable != nil {
+				return clusterFacts{err: unusable}
 			}
 		}
 		break
@@ -198,7 +202,7 @@ func (cmd *checkCmd) ask(a *app, store *kube.Store) clusterFacts {
 	features := watcher.Features()
 	missing := watcher.Ready()
 	cancel()
-	<-ran
+	<-ended
 	if !slices.ContainsFunc(features, func(f live.Feature) bool { return f.State == live.StateOn }) {
 		return clusterFacts{watches: watches(features), err: missing}
 	}

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -144,13 +143,16 @@ func (c *cluster) run(ctx context.Context) error {
 	if c.watcher == nil {
 		return nil
 	}
-	var updates sync.WaitGroup
-	updates.Go(func() {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	updated := make(chan error, 1)
+	go func() {
 		c.await(ctx)
-		c.store.Run(ctx, c.update)
-	})
-	defer updates.Wait()
-	return c.watcher.Run(ctx)
+		updated <- c.store.Run(ctx, c.update)
+	}()
+	err := c.watcher.Run(ctx)
+	cancel()
+	return errors.Join(err, <-updated)
 }
 
 // await waits until the watches have told what they can, but not for ever: of a cluster half told, much seems strange.

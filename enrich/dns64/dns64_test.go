@@ -77,17 +77,27 @@ func (z *zone) answer(query []byte, udp bool) []byte {
 	return message
 }
 
+// listen returns sockets of both transports with the same port, which somebody else may have taken of the second one.
+func listen(t *testing.T, host string) (udp net.PacketConn, tcp net.Listener) {
+	t.Helper()
+	for range 20 {
+		udp, err := net.ListenPacket("udp", net.JoinHostPort(host, "0"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if tcp, err := net.Listen("tcp", udp.LocalAddr().String()); err == nil {
+			return udp, tcp
+		}
+		udp.Close()
+	}
+	t.Fatal("no port is free of both transports")
+	return nil, nil
+}
+
 // serve answers on a loopback address until the test ends, over UDP and TCP.
 func (z *zone) serve(t *testing.T, host string) netip.AddrPort {
 	t.Helper()
-	udp, err := net.ListenPacket("udp", net.JoinHostPort(host, "0"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	tcp, err := net.Listen("tcp", udp.LocalAddr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
+	udp, tcp := listen(t, host)
 	var running sync.WaitGroup
 	t.Cleanup(func() { udp.Close(); tcp.Close(); running.Wait() })
 	running.Go(func() {

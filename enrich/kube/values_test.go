@@ -20,8 +20,12 @@ func TestConfigurations(t *testing.T) {
 	}
 	all := of(demo)
 	for _, row := range []struct{ node, key, want string }{
-		{"node-1", "monitor-aggregation", "low"}, {"node-2", "monitor-aggregation", "medium"}, {"", "monitor-aggregation", ""},
-		{"node-1", "bpf-lb-sock", "true"}, {"node-2", "bpf-lb-sock", "false"}, {"", "hubble-listen-address", ":4244"},
+		{"node-1", "monitor-aggregation", "low"},
+		{"node-2", "monitor-aggregation", "medium"},
+		{"", "monitor-aggregation", ""},
+		{"node-1", "bpf-lb-sock", "true"},
+		{"node-2", "bpf-lb-sock", "false"},
+		{"", "hubble-listen-address", ":4244"},
 	} {
 		if got := all[row.node][row.key]; got != row.want {
 			t.Errorf("%s of %q is %q, want %q", row.key, row.node, got, row.want)

@@ -2,6 +2,8 @@ package live
 
 import (
 	"fmt"
+	"net"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
@@ -13,9 +15,13 @@ import (
 	utilnet "k8s.io/apimachinery/pkg/util/net"
 	"k8s.io/client-go/metadata"
 	"k8s.io/client-go/rest"
+	"k8s.io/client-go/util/connrotation"
 
 	"sextant/enrich/kube"
 )
+
+// dialTimeout is how long a connection may take, and how often it is probed; client-go's own are the same.
+const dialTimeout = 30 * time.Second
 
 // client asks one API server. Of Kubernetes' API groups it knows those that are read and no others: client-go's own client
 // for all of them would be the largest part of this program.
@@ -38,12 +44,17 @@ func (w *Watcher) connect() (*client, error) {
 	unusable := func(err error) error {
 		return fmt.Errorf("kubernetes.kubeconfig: %s: %w", w.cfg.source(), err)
 	}
+	dialer := connrotation.NewDialer((&net.Dialer{Timeout: dialTimeout, KeepAlive: dialTimeout}).DialContext)
+	cfg.Dial = dialer.DialContext
 	http, err := rest.HTTPClientFor(cfg)
 	if err != nil {
 		return nil, unusable(err)
 	}
 	c := &client{groups: map[schema.GroupVersion]rest.Interface{}, pod: podOf(w.cfg)}
-	c.close = func() { utilnet.CloseIdleConnectionsFor(http.Transport) }
+	c.close = func() {
+		utilnet.CloseIdleConnectionsFor(http.Transport)
+		dialer.CloseAll() // those, too, whose streams are only just ending: the transport keeps them open for a while
+	}
 	if c.metadata, err = metadata.NewForConfigAndClient(cfg, http); err != nil {
 		return nil, unusable(err)
 	}
