@@ -26,7 +26,7 @@ test-hubble: ## the tests against Hubble's own server, in a module of their own 
 	cd test/hubble && go vet ./... && go test ./...
 
 test-kube: kube ## the tests against a real kube-apiserver with etcd, in a module of their own (minutes to build)
-	cd test/kube && go vet ./... && go test ./...
+	cd test/kube && go vet ./... && go test -count=1 ./...
 
 kube: .cache/kube/kube-apiserver .cache/kube/etcd ## build kube-apiserver and etcd into .cache/kube, once for each version
 
@@ -67,6 +67,8 @@ docs: build ## write the generated reference pages
 	bin/sextant docs gaps > deploy/GAPS.md
 	bin/sextant docs pulls > deploy/PULLS.md
 	bin/sextant docs inventory > deploy/INVENTORY.md
+	bin/sextant docs heartbeats > deploy/HEARTBEATS.md
+	bin/sextant docs queries > deploy/QUERIES.md
 
 engine: ## fetch the ClickHouse engine into .cache/engine, once
 	@deploy/engine/fetch.sh $(ENGINE)

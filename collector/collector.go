@@ -56,6 +56,7 @@ var ErrRejected = errors.New("rejected")
 type Delivery struct {
 	Token   string // the delivery's own, the same on every try and never used twice
 	Batches []*flow.Batch
+	Tried   bool // another process, or this one before other deliveries, may have sent it under its token already
 }
 
 // Counts returns how many rows of each kind it holds.
@@ -208,6 +209,7 @@ func (p *Pipeline) hand(ctx context.Context, b *flow.Batch, span trace.SpanConte
 	p.metrics.gaps.Add(float64(len(b.Gaps)))
 	p.metrics.pulls.Add(float64(len(b.Pulls)))
 	p.metrics.items.Add(float64(len(b.Items)))
+	p.metrics.beats.Add(float64(len(b.Beats)))
 	b.Retain(len(p.queues))
 	defer b.Release()
 	for i, q := range p.queues {

@@ -15,7 +15,7 @@ import (
 	"sextant/collector/flow"
 )
 
-// teller is a stage that tells of two pulls and three things of the inventory whenever it is asked.
+// teller is a stage that tells of two pulls, three things of the inventory and a heartbeat whenever it is asked.
 type teller struct{ r *rig }
 
 func (teller) Process(*flow.Batch) {}
@@ -23,9 +23,10 @@ func (teller) Process(*flow.Batch) {}
 func (s teller) Flush(b *flow.Batch, _ bool) {
 	other := s.r.others()
 	b.Pulls, b.Items = append(b.Pulls, other.Pulls...), append(b.Items, other.Items...)
+	b.Beats = append(b.Beats, other.Beats...)
 }
 
-// others returns a batch of two pulls by node a at 1 and 2, and three things of the inventory at 3.
+// others returns a batch of two pulls by node a at 1 and 2, three things of the inventory at 3, and a heartbeat of node a.
 func (r *rig) others() *flow.Batch {
 	a := r.names.Name("a")
 	b := r.batch()
@@ -33,11 +34,12 @@ func (r *rig) others() *flow.Batch {
 	for _, kind := range []flow.ItemKind{flow.ItemNode, flow.ItemService, flow.ItemNodePrefix} {
 		b.Items = append(b.Items, flow.Item{Time: at(3), Kind: kind, Node: a})
 	}
+	b.Beats = append(b.Beats, flow.Beat{From: at(0), To: at(99), Node: a})
 	return b
 }
 
-// Pulls and inventory reach the sinks though no flow comes with them.
-func TestPullsAndInventoryAlone(t *testing.T) {
+// Pulls, inventory and heartbeats reach the sinks though no flow comes with them.
+func TestOthersAlone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &sink{name: "s"}
 		r := newRig(t, output(s))
@@ -50,22 +52,25 @@ func TestPullsAndInventoryAlone(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		once := collector.Counts{Pulls: 2, Items: 3}
+		once := collector.Counts{Pulls: 2, Items: 3, Beats: 1}
 		if diff := cmp.Diff([]collector.Counts{once, once}, s.kinds); diff != "" { // at the minute and at the end
 			t.Error(diff)
 		}
-		if got, want := p.Counts(), (collector.Counts{Pulls: 4, Items: 6}); got != want || got.Rows() != 10 {
+		if got, want := p.Counts(), (collector.Counts{Pulls: 4, Items: 6, Beats: 2}); got != want || got.Rows() != 12 {
 			t.Errorf("%d rows were counted: %+v, want %+v", got.Rows(), got, want)
 		}
-		r.account(s, 10, 0, 0, 0)
+		r.account(s, 12, 0, 0, 0)
 		if pulls, items := r.value("sextant_collector_pulls_total"), r.value("sextant_collector_inventory_items_total"); pulls != 4 || items != 6 {
 			t.Errorf("%v pulls and %v items counted", pulls, items)
+		}
+		if beats := r.value("sextant_collector_heartbeats_total"); beats != 2 {
+			t.Errorf("%v heartbeats counted", beats)
 		}
 	})
 }
 
 // Every row takes room in a queue, and one that finds none is counted and told, whatever its kind. An item's node is not
-// where something was missed.
+// where something was missed, and a lost heartbeat is no gap: without it the time counts as not watched.
 func TestLostRowsOfEveryKind(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		closed := make(gate)
@@ -89,7 +94,7 @@ func TestLostRowsOfEveryKind(t *testing.T) {
 			t.Fatal(err)
 		}
 		s.holdsGaps(t, r.lost("", 3, 3, 3), r.lost("a", 1, 9, 4))
-		r.account(s, 26+2, 7, 0, 0)
+		r.account(s, 27+2, 8, 0, 0)
 	})
 }
 
@@ -118,8 +123,8 @@ func TestRejectedRowsOfEveryKind(t *testing.T) {
 		if len(s.gaps) != 2 || s.gaps[0].Count.N+s.gaps[1].Count.N != 5 || s.gaps[0].Cause != flow.GapRejected {
 			t.Errorf("gaps are %s", printed(s.gaps))
 		}
-		r.account(s, 2, 0, 5, 0)
-		if want := "rows.flows=0 rows.connections=0 rows.gaps=0 rows.pulls=2 rows.inventory=3"; !strings.Contains(log.String(), want) {
+		r.account(s, 2, 0, 6, 0)
+		if want := "rows.flows=0 rows.connections=0 rows.gaps=0 rows.pulls=2 rows.inventory=3 rows.heartbeats=1"; !strings.Contains(log.String(), want) {
 			t.Errorf("the log lacks %s:\n%s", want, log.String())
 		}
 	})

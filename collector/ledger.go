@@ -29,8 +29,8 @@ func (l *ledger) addLocked(cause flow.GapCause, b *flow.Batch) {
 	}
 }
 
-// addRowsLocked notes that the rows of a batch are lost, other than gaps. Those are let go: a sink that refuses for good
-// would be offered the same gaps for ever.
+// addRowsLocked notes that the rows of a batch are lost, other than gaps and heartbeats. Those are let go: a sink that
+// refuses for good would be offered the same gaps for ever, and without a heartbeat its time counts as not watched already.
 func (l *ledger) addRowsLocked(cause flow.GapCause, b *flow.Batch) {
 	detail, one := l.names.Name(details[cause]), flow.Count{N: 1, Known: true}
 	for i := range b.Records {

@@ -8,6 +8,7 @@ type metrics struct {
 	gaps        prometheus.Counter
 	pulls       prometheus.Counter
 	items       prometheus.Counter
+	beats       prometheus.Counter
 	lag         prometheus.Gauge
 	stored      *prometheus.CounterVec
 	lost        *prometheus.CounterVec
@@ -38,6 +39,10 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 			Name: "sextant_collector_inventory_items_total",
 			Help: "Items of the inventory that were told.",
 		}),
+		beats: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "sextant_collector_heartbeats_total",
+			Help: "Heartbeats that were told.",
+		}),
 		lag: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "sextant_collector_lag_seconds",
 			Help: "Age of the newest flow of the last batch when it entered the pipeline.",
@@ -64,6 +69,6 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 			Buckets: prometheus.ExponentialBuckets(0.001, 4, 9),
 		}, []string{"sink"}),
 	}
-	reg.MustRegister(m.received, m.connections, m.gaps, m.pulls, m.items, m.lag, m.stored, m.lost, m.retries, m.queued, m.writes)
+	reg.MustRegister(m.received, m.connections, m.gaps, m.pulls, m.items, m.beats, m.lag, m.stored, m.lost, m.retries, m.queued, m.writes)
 	return m
 }

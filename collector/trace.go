@@ -32,7 +32,8 @@ func (q *queue) traceDelivery(ctx context.Context, rows Counts, batches []trace.
 	ctx, span := q.tracer.Start(ctx, "deliver "+q.out.Name, trace.WithLinks(links...), trace.WithAttributes(
 		attribute.String("sextant.sink", q.out.Name), attribute.Int64("sextant.flows", rows.Flows),
 		attribute.Int64("sextant.connections", rows.Connections), attribute.Int64("sextant.gaps", rows.Gaps),
-		attribute.Int64("sextant.pulls", rows.Pulls), attribute.Int64("sextant.inventory", rows.Items)))
+		attribute.Int64("sextant.pulls", rows.Pulls), attribute.Int64("sextant.inventory", rows.Items),
+		attribute.Int64("sextant.heartbeats", rows.Beats)))
 	return ctx, func(err error) {
 		if err != nil {
 			span.RecordError(err)

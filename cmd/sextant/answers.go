@@ -6,42 +6,30 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"strings"
 	"time"
 
 	"sextant/sinks/clickhouse"
+	"sextant/sinks/clickhouse/cookbook"
 )
 
-// A question and the SQL that answers it. The demo prints them and runs them.
+// A question is one of the cookbook's. The demo prints them and asks them.
 type question struct {
+	Name     string `json:"query"`
 	Question string `json:"question"`
 	SQL      string `json:"sql"`
 }
 
-var questions = []question{
-	{"Which way do connections leave the cluster, and how do we know?", `
-		SELECT class, class_evidence AS evidence, count() AS connections, round(100 * connections / sum(connections) OVER (), 1) AS percent
-		FROM connections WHERE direction = 'egress' GROUP BY ALL ORDER BY connections DESC`},
-	{"Who still needs IPv4 to reach the outside, and what for?", `
-		SELECT source_namespace AS namespace, source_workload AS workload, if(destination_name = '', replaceOne(toString(destination_ip), '::ffff:', ''), destination_name) AS destination,
-			class, count() AS connections, countIf(avoidable_ipv4) AS avoidable
-		FROM connections WHERE direction = 'egress' AND (family = 'ipv4' OR class = 'nat64') AND outcome != 'denied'
-		GROUP BY ALL ORDER BY connections DESC LIMIT 12`},
-	{"Where is IPv6 tried first and fails, so that IPv4 has to help out?", `
-		SELECT source_namespace AS namespace, source_workload AS workload, destination_name AS destination, outcome, count() AS connections,
-			round(avg(fallback_ms)) AS milliseconds_lost
-		FROM connections WHERE fallen_back GROUP BY ALL ORDER BY connections DESC LIMIT 10`},
-	{"Whom do policies cut off, per family?", `
-		SELECT source_namespace AS namespace, source_workload AS workload, if(destination_name = '', replaceOne(toString(destination_ip), '::ffff:', ''), destination_name) AS destination,
-			family, drop_reason, count() AS connections
-		FROM connections WHERE outcome = 'denied' GROUP BY ALL ORDER BY connections DESC LIMIT 10`},
-	{"What was not seen?", `
-		SELECT node, cause, min(from) AS since, max(to) AS until, sum(count) AS events, any(detail) AS why
-		FROM gaps GROUP BY node, cause ORDER BY since`},
-}
+var questions = func() (list []question) {
+	for _, name := range []string{"ways-out", "ipv4-dependencies", "fallbacks", "drops", "completeness", "gaps"} {
+		if q, ok := cookbook.Find(name); ok {
+			list = append(list, question{q.Name, q.Title, q.SQL})
+		}
+	}
+	return list
+}()
 
-// oneLine returns the SQL fit for a command line.
-func (q question) oneLine() string { return strings.Join(strings.Fields(q.SQL), " ") }
+// oneLine returns what to give to sextant sql.
+func (q question) oneLine() string { return q.Name }
 
 // onceResult is what `sextant demo --once` found.
 type onceResult struct {
@@ -70,12 +58,15 @@ func (r *onceResult) print(ctx context.Context, w io.Writer, db *clickhouse.DB, 
 	if r.Gaps, err = count(ctx, db, "gaps"); err != nil {
 		return err
 	}
+	if ctx, err = whole(ctx, db); err != nil {
+		return err
+	}
 	for _, q := range questions {
 		rows, err := ask(ctx, db, q.SQL)
 		if err != nil {
 			return fmt.Errorf("%s %w", q.Question, err)
 		}
-		r.Answers = append(r.Answers, answer{question{q.Question, q.oneLine()}, rows})
+		r.Answers = append(r.Answers, answer{q, rows})
 	}
 	r.Seconds = time.Since(began).Round(10 * time.Millisecond).Seconds()
 	if format == "json" {
@@ -106,6 +97,23 @@ func (r *onceResult) printText(ctx context.Context, w io.Writer, db *clickhouse.
 		}
 	}
 	return nil
+}
+
+// whole returns a context for queries about all that is stored.
+func whole(ctx context.Context, db *clickhouse.DB) (context.Context, error) {
+	rows, err := ask(ctx, db, "SELECT min(time) AS since, max(time) + INTERVAL 1 SECOND AS until FROM flows")
+	if err != nil {
+		return nil, err
+	}
+	since, err := time.Parse(time.RFC3339Nano, fmt.Sprint(rows[0]["since"]))
+	if err != nil {
+		return nil, err
+	}
+	until, err := time.Parse(time.RFC3339Nano, fmt.Sprint(rows[0]["until"]))
+	if err != nil {
+		return nil, err
+	}
+	return clickhouse.WithParameters(ctx, window(since, until)), nil
 }
 
 // count returns how many rows a table has.

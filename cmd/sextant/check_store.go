@@ -3,8 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"maps"
-	"slices"
 	"strconv"
 	"time"
 
@@ -36,10 +34,10 @@ func askStore(ctx context.Context, cfg clickhouse.Config) (*preflight.Store, err
 	if now, err := strconv.ParseInt(fmt.Sprint(rows[0]["now"]), 10, 64); err == nil {
 		s.Now = time.UnixMilli(now)
 	}
-	if err := askSchema(ctx, db, s); err != nil {
+	if err := askSchema(ctx, cfg, db, s); err != nil {
 		return nil, err
 	}
-	for _, right := range []string{"SELECT", "INSERT", "CREATE DATABASE", "CREATE TABLE", "ALTER TABLE"} {
+	for _, right := range []string{"SELECT", "INSERT", "CREATE DATABASE", "CREATE TABLE", "CREATE VIEW", "ALTER TABLE"} {
 		rows, err := ask(ctx, db, "CHECK GRANT "+right+" ON "+cfg.Database+".*") // an identifier, by Validate
 		if err == nil && len(rows) == 1 {
 			for _, may := range rows[0] {
@@ -63,44 +61,13 @@ func askStore(ctx context.Context, cfg clickhouse.Config) (*preflight.Store, err
 	return s, ctx.Err()
 }
 
-// askSchema compares the server's tables and columns with the tables of fields, by their names.
-func askSchema(ctx context.Context, db *clickhouse.DB, s *preflight.Store) error {
+// askSchema asks what the next start would change, and what is in its way.
+func askSchema(ctx context.Context, cfg clickhouse.Config, db *clickhouse.DB, s *preflight.Store) error {
 	rows, err := ask(ctx, db, "SELECT 1 AS one FROM system.databases WHERE name = '"+s.Database+"'") // an identifier, by Validate
 	if err != nil {
 		return err
 	}
 	s.HasDatabase = len(rows) > 0
-	rows, err = ask(ctx, db, "SELECT table, name FROM system.columns WHERE database = '"+s.Database+"'")
-	if err != nil {
-		return err
-	}
-	has := map[string]bool{}
-	for _, row := range rows {
-		has[fmt.Sprint(row["table"])] = true
-		has[fmt.Sprintf("%s.%s", row["table"], row["name"])] = true
-	}
-	want := map[string][]string{
-		"flows": fieldNames(flow.Fields), "connections": fieldNames(flow.ConnectionFields), "gaps": fieldNames(flow.GapFields),
-		"pulls": fieldNames(flow.PullFields), "inventory": fieldNames(flow.ItemFields),
-	}
-	for _, table := range slices.Sorted(maps.Keys(want)) {
-		if !has[table] {
-			s.Missing = append(s.Missing, table)
-			continue
-		}
-		for _, name := range want[table] {
-			if !has[table+"."+name] {
-				s.Missing = append(s.Missing, table+"."+name)
-			}
-		}
-	}
-	return nil
-}
-
-func fieldNames[R any](fields []flow.Field[R]) []string {
-	names := make([]string, len(fields))
-	for i := range fields {
-		names[i] = fields[i].Name
-	}
-	return names
+	s.Changes, s.Refusal = cfg.Plan(ctx)
+	return ctx.Err()
 }

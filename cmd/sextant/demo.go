@@ -261,6 +261,6 @@ Three questions to ask in another terminal:
 	for _, q := range questions[:3] {
 		fmt.Fprintf(&text, "\n  # %s\n  %s sql %q\n", q.Question, os.Args[0], q.oneLine())
 	}
-	text.WriteString("\nsextant sql takes any ClickHouse SQL on the tables flows, connections, gaps, pulls and inventory. Ctrl-C ends the demo.\n\n")
+	text.WriteString("\nsextant sql takes any ClickHouse SQL on the tables flows, connections, gaps, heartbeats, pulls and inventory. Ctrl-C ends the demo.\n\n")
 	return text.String()
 }

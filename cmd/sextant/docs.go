@@ -11,7 +11,7 @@ import (
 )
 
 type docsCmd struct {
-	Page string `arg:"" enum:"settings,flows,connections,gaps,pulls,inventory" help:"Page to print: settings, flows, connections, gaps, pulls or inventory."`
+	Page string `arg:"" enum:"settings,flows,connections,gaps,heartbeats,pulls,inventory,queries" help:"Page to print: settings, flows, connections, gaps, heartbeats, pulls, inventory or queries."`
 }
 
 // Run prints a page as Markdown.
@@ -25,8 +25,12 @@ func (cmd *docsCmd) Run(a *app, k *kong.Kong) error {
 		return fieldsPage(a.stdout, flow.ConnectionFields)
 	case "gaps":
 		return fieldsPage(a.stdout, flow.GapFields)
+	case "heartbeats":
+		return fieldsPage(a.stdout, flow.BeatFields)
 	case "pulls":
 		return fieldsPage(a.stdout, flow.PullFields)
+	case "queries":
+		return queriesPage(a.stdout)
 	default:
 		return fieldsPage(a.stdout, flow.ItemFields)
 	}

@@ -32,7 +32,8 @@ type cli struct {
 	SQL     sqlCmd     `cmd:"" name:"sql" help:"Ask ClickHouse."`
 	Explain explainCmd `cmd:"" help:"Say what an address or a flow is, how that is known, and what would make it certain."`
 	Check   checkCmd   `cmd:"" help:"Say what Hubble, the cluster and ClickHouse let Sextant see and say, and what would make it more."`
-	Docs    docsCmd    `cmd:"" help:"Print a reference page: settings, flows, connections, gaps, pulls or inventory."`
+	Migrate migrateCmd `cmd:"" help:"Make what is missing of ClickHouse's tables, or say what is."`
+	Docs    docsCmd    `cmd:"" help:"Print a reference page: settings, flows, connections, gaps, heartbeats, pulls, inventory or queries."`
 }
 
 type logSettings struct {
@@ -67,6 +68,7 @@ func run(args []string) int {
 	c.SQL.init()
 	c.Explain.init()
 	c.Check.init()
+	c.Migrate.init()
 	parser, err := newParser(&c, args)
 	if err != nil {
 		return fail(2, err)

@@ -24,7 +24,7 @@ type runCmd struct {
 func (cmd *runCmd) init() {
 	cmd.plant, cmd.hubbleCfg, cmd.httpCfg = newPlant(), hubble.Default(), defaultHTTP()
 	cmd.plant.verdictCfg.NAT64Discovery = "system"
-	cmd.settings = append(sections{newSection("hubble", true, &cmd.hubbleCfg), newSection("http", true, &cmd.httpCfg)}, cmd.plant.sections(true)...)
+	cmd.settings = append(sections{newSection("hubble", true, &cmd.hubbleCfg), newSection("http", true, &cmd.httpCfg), newSection("spool", false, &cmd.plant.spoolCfg)}, cmd.plant.sections(true)...)
 	cmd.Plugins = cmd.settings.plugins()
 }
 
@@ -41,7 +41,7 @@ func (cmd *runCmd) Run(a *app) error {
 		return err
 	}
 	defer stopTracing()
-	if err := p.build(a, blueprint{sinks: cmd.Sink, live: true, watch: true, print: stdout.Config{Out: a.stdout, Live: true}}, tracer); err != nil {
+	if err := p.build(a, blueprint{sinks: cmd.Sink, live: true, watch: true, spool: true, print: stdout.Config{Out: a.stdout, Live: true}}, tracer); err != nil {
 		return err
 	}
 	client, err := hubble.New(cmd.hubbleCfg, p.names, a.logger, p.registry)
@@ -71,13 +71,11 @@ func (cmd *runCmd) Run(a *app) error {
 		}
 		watched <- err
 	}()
+	stopSpool := p.spooling(ctx)
 	err = p.pipeline.Run(ctx, client)
 	cancel(nil)
-	err = errors.Join(err, <-watched)
-	if p.store != nil {
-		p.store.Close()
-	}
+	err = errors.Join(err, <-watched, stopSpool())
 	told := p.pipeline.Counts()
-	a.logger.Info("stopped", "flows", told.Flows, "connections", told.Connections, "gaps", told.Gaps, "pulls", told.Pulls, "inventory", told.Items, "stored_all", err == nil)
+	a.logger.Info("stopped", "flows", told.Flows, "connections", told.Connections, "gaps", told.Gaps, "pulls", told.Pulls, "inventory", told.Items, "heartbeats", told.Beats, "stored_all", err == nil)
 	return err
 }

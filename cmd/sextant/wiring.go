@@ -21,6 +21,7 @@ import (
 	"sextant/sinks/clickhouse"
 	"sextant/sinks/clickhouse/embedded"
 	"sextant/sinks/prometheus"
+	"sextant/sinks/spool"
 	"sextant/sinks/stdout"
 )
 
@@ -29,6 +30,7 @@ type plant struct {
 	pipelineCfg   pipelineConfig
 	verdictCfg    verdictConfig
 	clickhouseCfg clickhouse.Config
+	spoolCfg      spool.Config
 	prometheusCfg prometheus.Config
 	trackCfg      track.Config
 	clusterCfg    clusterConfig
@@ -40,6 +42,7 @@ type plant struct {
 	cluster  *cluster
 	pipeline *collector.Pipeline
 	store    *clickhouse.Sink // nil without a clickhouse sink
+	spool    *spool.Sink      // in front of it, nil without one
 	printer  *stdout.Sink     // nil without a stdout sink
 }
 
@@ -80,7 +83,7 @@ func (c pipelineConfig) Validate() error {
 func newPlant() *plant {
 	p := &plant{
 		pipelineCfg: defaultPipeline(), verdictCfg: defaultVerdict(), trackCfg: track.Default(),
-		clickhouseCfg: clickhouse.Default(), prometheusCfg: prometheus.Default(), clusterCfg: defaultCluster(),
+		clickhouseCfg: clickhouse.Default(), spoolCfg: spool.Default(), prometheusCfg: prometheus.Default(), clusterCfg: defaultCluster(),
 		names: flow.NewInterner(), registry: prom.NewRegistry(),
 	}
 	p.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
@@ -100,7 +103,7 @@ func (p *plant) sections(watch bool) sections {
 
 // validate finds what is wrong with the settings, before anything is looked for or connected to.
 func (p *plant) validate() error {
-	return errors.Join(p.verdictCfg.Validate(), p.trackCfg.Validate(), p.pipelineCfg.Validate(), p.clusterCfg.validate())
+	return errors.Join(p.verdictCfg.Validate(), p.trackCfg.Validate(), p.pipelineCfg.Validate(), p.spoolCfg.Validate(), p.clusterCfg.validate())
 }
 
 // blueprint says what of a plant differs between commands.
@@ -109,6 +112,7 @@ type blueprint struct {
 	lossless bool
 	live     bool // flows come as time goes by, and connections are told when they are due
 	watch    bool // a Kubernetes API server may be watched
+	spool    bool // what ClickHouse does not take may wait on disk
 	print    stdout.Config
 }
 
@@ -138,6 +142,12 @@ func (p *plant) build(a *app, plan blueprint, tracer trace.Tracer) error {
 			}
 			p.store = clickhouse.New(p.clickhouseCfg, a.logger.With("sink", name), p.registry)
 			out.Sink = p.store
+			if plan.spool && p.spoolCfg.Enabled() {
+				if p.spool, err = spool.Open(p.spoolCfg, p.store, p.names, a.logger.With("sink", name), p.registry); err != nil {
+					return err
+				}
+				out.Sink = p.spool
+			}
 		case "prometheus":
 			if err := p.prometheusCfg.Validate(); err != nil {
 				return err
@@ -189,6 +199,27 @@ func newJudge(names *flow.Interner, cfg verdictConfig, logger *slog.Logger) (*ve
 	}
 	judge := verdict.New(names, verdict.Prefixes{})
 	return judge, newNAT64(configured, judge, logger), nil
+}
+
+// spooling sends what waits on disk until ctx ends. The function that it returns waits for that, and lets go of spool and
+// store.
+func (p *plant) spooling(ctx context.Context) (stop func() error) {
+	ended := make(chan error, 1)
+	if p.spool == nil {
+		ended <- nil
+	} else {
+		go func() { ended <- p.spool.Run(ctx) }()
+	}
+	return func() error {
+		err := <-ended
+		if p.spool != nil {
+			err = errors.Join(err, p.spool.Close())
+		}
+		if p.store != nil {
+			p.store.Close()
+		}
+		return err
+	}
 }
 
 // findStore points the settings at the engine that runs on this machine, unless they name a server themselves.

@@ -13,6 +13,7 @@ type Batch struct {
 	Gaps        []Gap
 	Pulls       []Pull
 	Items       []Item
+	Beats       []Beat
 
 	refs atomic.Int32
 	pool *Pool
@@ -35,7 +36,7 @@ func (b *Batch) Drop() { b.Records = b.Records[:len(b.Records)-1] }
 
 // Len returns the number of rows of all kinds.
 func (b *Batch) Len() int {
-	return len(b.Records) + len(b.Connections) + len(b.Gaps) + len(b.Pulls) + len(b.Items)
+	return len(b.Records) + len(b.Connections) + len(b.Gaps) + len(b.Pulls) + len(b.Items) + len(b.Beats)
 }
 
 // Retain adds n holders.
@@ -48,7 +49,8 @@ func (b *Batch) Release() {
 	case left < 0:
 		panic("flow: batch released more often than it was held")
 	case b.pool != nil:
-		b.Records, b.Connections, b.Gaps, b.Pulls, b.Items = b.Records[:0], b.Connections[:0], b.Gaps[:0], b.Pulls[:0], b.Items[:0]
+		b.Records, b.Connections, b.Gaps = b.Records[:0], b.Connections[:0], b.Gaps[:0]
+		b.Pulls, b.Items, b.Beats = b.Pulls[:0], b.Items[:0], b.Beats[:0]
 		b.pool.pool.Put(b)
 	}
 }

@@ -55,7 +55,7 @@ func TestPoolGivesEmptyBatches(t *testing.T) {
 			t.Fatalf("a batch of the pool has %d rows and room for %d", b.Len(), cap(b.Records))
 		}
 		b.Next()
-		b.Gaps = append(b.Gaps, flow.Gap{})
+		b.Gaps, b.Beats = append(b.Gaps, flow.Gap{}), append(b.Beats, flow.Beat{})
 		b.Release()
 	}
 }

@@ -436,11 +436,14 @@ const (
 	GapRejected                 // a sink refused the records for good
 	GapShutdown                 // still queued when the drain time was over
 	GapHidden                   // the node's settings keep its own connections from showing
+	GapSpoolFull                // a sink was away for longer than its spool had room
+	GapSpoolDamaged             // the disk gave back from a spool what could not be read
 )
 
 var gapCauseNames = []string{
 	"unknown", "lost_perf_ring", "lost_observer_queue", "lost_hubble_ring", "ring_overrun", "ring_wrapped",
 	"agent_restart", "node_unavailable", "node_gone", "queue_full", "rejected", "shutdown", "hidden_by_settings",
+	"spool_full", "spool_damaged",
 }
 
 func (v GapCause) String() string { return word(gapCauseNames, v) }

@@ -39,7 +39,7 @@ var enums = []struct {
 	{"kind", flow.ItemUnknown, flow.ItemWorkload, flow.ItemKind(255), "unknown…workload", 7},
 	{"outcome", flow.OutcomeUnknown, flow.Denied, flow.Outcome(255), "unknown…denied", 5},
 	{"view", flow.ViewUnknown, flow.ViewDestination, flow.View(255), "unknown…destination", 6},
-	{"cause", flow.GapUnknown, flow.GapHidden, flow.GapCause(255), "unknown…hidden_by_settings", 13},
+	{"cause", flow.GapUnknown, flow.GapSpoolDamaged, flow.GapCause(255), "unknown…spool_damaged", 15},
 	{"tcp_flags", flow.TCPFlags(0), flow.TCPFlags(511), flow.TCPFlags(512), "…SYN,ACK,FIN,RST,PSH,URG,ECE,CWR,NS", 512},
 }
 

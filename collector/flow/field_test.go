@@ -17,6 +17,7 @@ import (
 func TestFields(t *testing.T)           { testFields(t, flow.Fields) }
 func TestConnectionFields(t *testing.T) { testFields(t, flow.ConnectionFields) }
 func TestGapFields(t *testing.T)        { testFields(t, flow.GapFields) }
+func TestBeatFields(t *testing.T)       { testFields(t, flow.BeatFields) }
 
 func testFields[R any](t *testing.T, fields []flow.Field[R]) {
 	name := regexp.MustCompile(`^[a-z][a-z0-9]*(_[a-z0-9]+)*$`)
@@ -50,14 +51,13 @@ func testFields[R any](t *testing.T, fields []flow.Field[R]) {
 
 // notColumns are parts of a record that are kept for later stages and deliberately not stored.
 var notColumns = []string{
-	"Source.Endpoint.Labels", "Destination.Endpoint.Labels", // too long to repeat per flow; enrichment reads them
 	"DNS.Source",    // always the proxy where Hubble fills it
 	"HTTP.Protocol", // tells nothing about the way a flow took
 }
 
 // flowsOnly are parts of a connection's ends that stand on its flows alone.
 var flowsOnly = []string{
-	"Source.Endpoint.Labels", "Destination.Endpoint.Labels", // as above
+	"Source.Endpoint.Labels", "Destination.Endpoint.Labels", // those of flows are there to be looked up; too long to repeat
 	"Source.Endpoint.ID", "Destination.Endpoint.ID", "Source.Endpoint.Cluster", "Destination.Endpoint.Cluster",
 	"Source.Names", "Destination.Names", // of which destination_name is the one in use
 	"Source.Name", "Source.NameSource", "Source.NameAge", "Source.Service", "Source.ServiceEvidence", // nobody asked for who began it
@@ -82,6 +82,10 @@ func TestEveryPartOfAPullIsAColumn(t *testing.T) {
 
 func TestEveryPartOfAnItemIsAColumn(t *testing.T) {
 	testParts(t, flow.ItemFields, nil)
+}
+
+func TestEveryPartOfABeatIsAColumn(t *testing.T) {
+	testParts(t, flow.BeatFields, nil)
 }
 
 func testParts[R any](t *testing.T, fields []flow.Field[R], exempt []string) {

@@ -94,6 +94,10 @@ func TestAppendJSONGolden(t *testing.T) {
 	golden(t, "record", flow.AppendJSON(nil, "flow", flow.Fields, &full))
 	golden(t, "record_zero", flow.AppendJSON(nil, "flow", flow.Fields, &flow.Record{}))
 	golden(t, "gap", flow.AppendJSON(nil, "gap", flow.GapFields, &gap))
+	beat := flow.Beat{
+		Node: gap.Node, Cluster: gap.Cluster, From: full.Time, To: full.Time.Add(time.Minute), Flows: flow.Count{Known: true},
+	}
+	golden(t, "heartbeat", flow.AppendJSON(nil, "heartbeat", flow.BeatFields, &beat))
 	golden(t, "gap_zero", flow.AppendJSON(nil, "gap", flow.GapFields, &flow.Gap{}))
 }
 

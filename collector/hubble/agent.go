@@ -26,6 +26,8 @@ type agent struct {
 	suspect time.Time
 	// Until when (our clock) a ring loss may be the one that never was, see ghost.
 	ghostUntil time.Time
+
+	watch watch
 }
 
 const unknownOffset = time.Duration(math.MinInt64)

@@ -63,6 +63,19 @@ func (b *batcher) gap(g flow.Gap) error {
 	return b.err
 }
 
+// beat adds a heartbeat.
+func (b *batcher) beat(beat flow.Beat) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	batch := b.currentLocked()
+	batch.Beats = append(batch.Beats, beat)
+	b.startTimerLocked()
+	if len(batch.Beats) == b.pool.Size() {
+		b.flushLocked()
+	}
+	return b.err
+}
+
 // flush emits what there is.
 func (b *batcher) flush() error {
 	b.mu.Lock()
@@ -99,9 +112,9 @@ func (b *batcher) flushLocked() {
 	out := b.batch
 	if len(out.Records) < b.pool.Size()/2 {
 		// A mostly empty batch would hold the memory of a full one for as long as a sink is away.
-		out = &flow.Batch{Records: slices.Clone(out.Records), Gaps: slices.Clone(out.Gaps)}
+		out = &flow.Batch{Records: slices.Clone(out.Records), Gaps: slices.Clone(out.Gaps), Beats: slices.Clone(out.Beats)}
 		out.Retain(1)
-		b.batch.Records, b.batch.Gaps = b.batch.Records[:0], b.batch.Gaps[:0]
+		b.batch.Records, b.batch.Gaps, b.batch.Beats = b.batch.Records[:0], b.batch.Gaps[:0], b.batch.Beats[:0]
 	} else {
 		b.batch = nil
 	}

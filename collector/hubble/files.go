@@ -79,6 +79,7 @@ type track struct {
 	head      Message
 	last      time.Time // of the lines so far, for lines without time
 	broken    int
+	spans     spans
 }
 
 func (f *Files) merge(ctx context.Context, tracks []*track, out *batcher) error {
@@ -114,6 +115,13 @@ func (f *Files) merge(ctx context.Context, tracks []*track, out *batcher) error 
 	for _, g := range nodes.told(latest, 0) { // nodes that were never seen again
 		if err := out.gap(g); err != nil {
 			return err
+		}
+	}
+	for _, t := range tracks {
+		for _, b := range t.spans.beats() {
+			if err := out.beat(b); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
@@ -166,6 +174,7 @@ func (f *Files) hand(t *track, decoder Decoder, nodes *outages, out *batcher) er
 		f.report.Flows++
 		f.report.Flaws += ev.Flaws
 		node := NodeName{r.Node, r.Cluster}
+		t.spans.add(node, r.Time)
 		if err := out.keep(); err != nil {
 			return err
 		}

@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"os"
@@ -268,6 +269,29 @@ func TestUnreadable(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: got %v, want %q", c.path, err, c.want)
 		}
+	}
+}
+
+// In each file a node was watched from its first flow to its last, whatever the order in which they stand.
+func TestRecordedBeats(t *testing.T) {
+	t.Parallel()
+	of := func(node, minute string) string { return strings.Replace(line("pod", minute), "lab/node-1", node, 1) }
+	first := file(t, "first.jsonl", of("lab/b", "03:02"), of("lab/a", "03:01"), of("lab/b", "03:00"), of("lab/b", "03:05"))
+	second := file(t, "second.jsonl", of("lab/b", "03:04"), of("", "03:06"), of("lab/b", "03:09"), `{"agent_event":{"type":"AGENT_STARTED"},"node_name":"lab/c"}`)
+	var got []string
+	files := hubble.NewFiles(hubble.FilesConfig{Paths: []string{first, second}, Names: flow.NewInterner(), Pool: flow.NewPool(2), Logger: slog.New(slog.DiscardHandler)})
+	err := files.Run(t.Context(), func(_ context.Context, b *flow.Batch) error {
+		for _, b := range b.Beats {
+			got = append(got, fmt.Sprint(b.Cluster, "/", b.Node, b.From.Format(" 04:05"), b.To.Format(" 04:05 "), b.Flows.N))
+		}
+		b.Release()
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]string{"lab/a 03:01 03:01 1", "lab/b 03:00 03:05 3", "lab/b 03:04 03:09 2"}, got); diff != "" {
+		t.Error(diff)
 	}
 }
 

@@ -29,6 +29,7 @@ type run struct {
 	mu    sync.Mutex
 	flows []flow.Record
 	gaps  []flow.Gap
+	beats []flow.Beat
 	stop  error // what emit returns
 }
 
@@ -93,6 +94,7 @@ func (r *run) emit(_ context.Context, b *flow.Batch) error {
 	}
 	r.flows = append(r.flows, b.Records...)
 	r.gaps = append(r.gaps, b.Gaps...)
+	r.beats = append(r.beats, b.Beats...)
 	b.Release()
 	return nil
 }

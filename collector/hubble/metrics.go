@@ -15,6 +15,7 @@ type metrics struct {
 	connected  prometheus.Gauge
 	accounting *prometheus.GaugeVec
 	lastFlow   *prometheus.GaugeVec
+	lastBeat   *prometheus.GaugeVec
 	seenFlows  *prometheus.GaugeVec
 	maxFlows   *prometheus.GaugeVec
 }
@@ -53,17 +54,19 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 			Help: "1 where the flows that arrive are compared with the number the agent saw; 0 where filters or Relay make that impossible.",
 		}, []string{"server"}),
 		lastFlow:  perNode("last_flow_timestamp_seconds", "Time of the newest flow of a node, by the node's clock."),
+		lastBeat:  perNode("last_heartbeat_timestamp_seconds", "Until when a node was watched, as the heartbeats told so far say: up to a minute behind while it is."),
 		seenFlows: perNode("seen_flows", "Flows the node's agent has seen since it started, as it says itself."),
 		maxFlows:  perNode("max_flows", "Events the ring of the node's agent holds."),
 	}
 	reg.MustRegister(messages, m.flows, m.duplicates, m.flaws, m.own, m.connects, m.reconnects, m.connected, m.accounting,
-		m.lastFlow, m.seenFlows, m.maxFlows)
+		m.lastFlow, m.lastBeat, m.seenFlows, m.maxFlows)
 	return m
 }
 
 func (m *metrics) forget(n NodeName) {
 	labels := []string{n.Cluster.String(), n.Node.String()}
 	m.lastFlow.DeleteLabelValues(labels...)
+	m.lastBeat.DeleteLabelValues(labels...)
 	m.seenFlows.DeleteLabelValues(labels...)
 	m.maxFlows.DeleteLabelValues(labels...)
 }

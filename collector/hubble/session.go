@@ -37,6 +37,10 @@ type session struct {
 	seenAtAsk uint64
 	quiet     time.Time // of the newest flow at the last moment at which the account was balanced
 
+	greeted serverStatus           // what the server said before it was asked for flows
+	oldests map[NodeName]time.Time // of the events in the rings then, where that was asked
+	watched bool                   // it is known which nodes are watched
+
 	idle  atomic.Bool   // the receiver has nothing in hand
 	first chan struct{} // closed by the first message
 	end   context.CancelCauseFunc
@@ -92,12 +96,13 @@ func (s *session) hello(ctx context.Context) error {
 	}
 	s.relay.Store(st.relay)
 	s.version, s.nodes = st.version, st.count
-	var oldest map[NodeName]time.Time
+	s.greeted = st
 	if s.resumes() && st.mayHaveWrapped() {
-		oldest = s.oldest(ctx)
+		s.oldests = s.oldest(ctx)
 	}
 	s.mu.Lock()
-	err = s.applyLocked(st, func(a *agent, n numbers) { a.broke(s.cut, oldest[a.name], n) })
+	err = s.applyLocked(st, func(a *agent, n numbers) { a.broke(s.cut, s.oldests[a.name], n) })
+	s.askedLocked()
 	s.mu.Unlock()
 	if err != nil {
 		return err
@@ -109,12 +114,15 @@ func (s *session) hello(ctx context.Context) error {
 func (s *session) ended() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	switch {
-	case !s.followed:
-	case s.all:
-		s.cut = s.sign // any event would have come, so after this nothing was followed for certain
-	default:
-		s.cut = time.Now()
+	if s.followed {
+		s.reachLocked()
+		s.until, s.cut = s.sign, time.Now()
+		if s.all {
+			s.cut = s.sign // any event would have come, so after this nothing was followed for certain
+		}
+	}
+	for _, a := range s.agents {
+		a.watch.stop(a.watch.to)
 	}
 }
 
@@ -136,8 +144,11 @@ func (s *session) resumes() bool {
 func (s *session) awaitEvent(ctx context.Context, st serverStatus) error {
 	for !st.relay && st.lone.valid && st.lone.numFlows == 0 {
 		s.mu.Lock()
-		s.started = time.Now()
+		s.started, s.sign, s.greeted = time.Now(), time.Now(), st
 		err := s.followedLocked(s.nodes)
+		if err == nil {
+			err = s.watchLocked(st)
+		}
 		s.mu.Unlock()
 		if err != nil {
 			return err

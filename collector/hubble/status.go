@@ -127,6 +127,10 @@ func (s *session) applyOneLocked(a *agent, n numbers, also func(*agent, numbers)
 		g := a.restart(n)
 		g.Detail = s.names.Name(fmt.Sprintf("the node's agent started anew %s ago; what its ring held is gone", n.uptime.Round(time.Second)))
 		a.suspect = time.Time{}
+		if oldest := wall(s.oldests[a.name]); n.seenFlows > n.maxFlows+1 && oldest.After(g.To) {
+			g.To = oldest // the new ring has wrapped as well
+		}
+		g = a.watch.restart(g, s.sign)
 		if err := s.gapLocked(g); err != nil {
 			return err
 		}
@@ -240,6 +244,12 @@ func (s *session) polledLocked(st serverStatus, open bool, polls int) error {
 	if err := s.tellLocked(s.times.slice); err != nil {
 		return err
 	}
+	mute := !st.relay && st.lone.valid && !s.from.since.IsZero() && !s.open && st.lone.seenFlows >= s.seenAtAsk+2
+	if !mute {
+		if err := s.watchLocked(st); err != nil {
+			return err
+		}
+	}
 	for name, a := range s.agents {
 		a.age()
 		labels := []string{name.Cluster.String(), name.Node.String()}
@@ -254,7 +264,7 @@ func (s *session) polledLocked(st serverStatus, open bool, polls int) error {
 	if st.relay || !st.lone.valid {
 		return nil
 	}
-	if !s.from.since.IsZero() && !s.open && polls > 2 && st.lone.seenFlows >= s.seenAtAsk+2 {
+	if mute && polls > 2 {
 		s.noSince = true
 		return errMute
 	}

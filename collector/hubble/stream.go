@@ -32,7 +32,8 @@ type stream struct {
 	outages   outages
 	opened    time.Time // when flows were first asked for with success, by our clock
 	began     time.Time // when run was called
-	cut       time.Time // until when, by our clock, flows were followed; zero while none were
+	cut       time.Time // until when, by our clock, flows may have come; zero while none did
+	until     time.Time // the last sign of life of a server that was followed, by our clock
 	noSince   bool      // the next stream begins with the whole ring
 	out       bool      // the server cannot be followed …
 	missing   NodeName  // … and this is the node that is missed
@@ -105,8 +106,8 @@ func (s *stream) run(ctx context.Context) error {
 		case <-time.After(retry.NextBackOff()):
 		case <-ctx.Done():
 		}
-		if err := s.tell(s.times.slice); err != nil {
-			return err
+		if stop, ok := errors.AsType[*stopError](s.tell(s.times.slice)); ok {
+			return stop.err
 		}
 	}
 	return s.end()
@@ -122,7 +123,7 @@ func (s *stream) down(err error) {
 	if !s.out {
 		s.out, s.missing = true, s.whomLocked()
 	}
-	since := s.cut
+	since := s.until
 	if s.began.After(since) {
 		since = s.began
 	}
@@ -164,18 +165,20 @@ func (s *stream) tellLocked(min time.Duration) error {
 		if s.gone.Load() {
 			g.Cause = flow.GapNodeGone
 		}
-		if err := s.batch.gap(g); err != nil {
+		if err := s.gapLocked(g); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// end tells the outages that last when the following ends. An error of emit is no error then: all queues are closing.
+// end tells what there is to tell when the following ends: outages that last, and until when nodes were watched. An error of
+// emit is no error then: all queues are closing.
 func (s *stream) end() error {
-	_ = s.tell(0)
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	_ = s.tellLocked(0)
+	_ = s.beatsLocked(true)
 	s.setConnectedLocked(0)
 	s.outages.open, s.out = nil, false
 	s.state.Store(&streamState{errNotYet})

@@ -49,12 +49,13 @@ func (s *session) flowLocked(raw []byte, ev *Event, now time.Time) error {
 		rec.Node, rec.Cluster, ev.Node, ev.Cluster = name.Node, name.Cluster, name.Node, name.Cluster
 	}
 	name := NodeName{ev.Node, ev.Cluster}
-	if a := s.agentLocked(name, s.relay.Load()); a != nil {
+	a := s.agentLocked(name, s.relay.Load())
+	if a != nil {
 		a.hear(ev.Time, now)
+		a.watch.heard(ev.Time)
 		again := a.seen.add(identity(s.seed, rec.UUID, raw))
-		if g, ok := a.decide(again, ev.Time); ok {
-			g.Detail = s.names.Name("the ring of the node's agent no longer held the flows at which the stream had stopped")
-			if err := s.gapLocked(g); err != nil {
+		if !a.suspect.IsZero() {
+			if err := s.decideLocked(a, again, ev.Time); err != nil {
 				return err
 			}
 		}
@@ -78,6 +79,9 @@ func (s *session) flowLocked(raw []byte, ev *Event, now time.Time) error {
 	if err := s.batch.keep(); err != nil {
 		return &stopError{err}
 	}
+	if a != nil {
+		a.watch.flows++
+	}
 	s.metrics.flows.Inc()
 	return nil
 }
@@ -98,6 +102,7 @@ func (s *session) lostLocked(ev *Event, now time.Time) error {
 	a := s.agentLocked(name, s.relay.Load())
 	if a != nil {
 		a.hear(ev.Time, now)
+		a.watch.heard(time.Time{})
 	}
 	if ev.Lost.Cause == flow.GapLostRing {
 		began := now
@@ -128,12 +133,17 @@ func (s *session) nodeStatusLocked(ev *Event) error {
 			s.outages.end(name, ev.Time)
 		case NodeUnavailable, NodeError:
 			if a != nil && !a.last.After(ev.Time) { // else it is back already: Relay holds errors for 10 s
+				a.watch.reach(earlier(ev.Time, s.sign))
+				a.watch.stop(ev.Time)
 				s.outages.begin(name, ev.Time, flow.GapNodeUnavailable, "Relay says: "+statusText(ev)+"; flows its ring still holds when it is back come late")
 			}
 			if a != nil {
 				a.ghostUntil = time.Now().Add(time.Minute)
 			}
 		case NodeGone:
+			if a != nil {
+				a.watch.stop(ev.Time)
+			}
 			g, _ := s.outages.end(name, ev.Time)
 			if g.From.IsZero() {
 				continue // it was followed until it left
@@ -158,11 +168,4 @@ func statusText(ev *Event) string {
 		return "no connection to the node"
 	}
 	return "the node failed"
-}
-
-func (s *session) gapLocked(g flow.Gap) error {
-	if err := s.batch.gap(g); err != nil {
-		return &stopError{err}
-	}
-	return nil
 }

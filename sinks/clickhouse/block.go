@@ -25,19 +25,20 @@ type block[R any] struct {
 	fills     []func(rows [][]R)
 	rows      [][]R // of the delivery, as long as it is being written
 
-	token  string // of the delivery that was tried last
-	rounds int    // of inserts that were begun for it; the tries, where the table is keyed
-	blind  bool   // what was stored of it cannot be seen
+	digest *digest
+	token  string // of the rows that were tried last
+	rounds int    // of inserts that were begun for them
+	blind  bool   // what was stored of them cannot be seen
 }
 
-func newBlock[R any](database, table string, fields []flow.Field[R], d *dictionary) *block[R] {
-	b := &block[R]{table: table, fields: fields}
+func newBlock[R any](database string, t table, fields []flow.Field[R], d *dictionary) *block[R] {
+	b := &block[R]{table: t.name, keyed: t.keyed(), fields: fields, digest: newDigest()}
 	for i := range fields {
 		data, fill := newColumn(&fields[i], d)
 		b.input = append(b.input, proto.InputColumn{Name: fields[i].Name, Data: data})
 		b.fills = append(b.fills, fill)
 	}
-	b.statement = "INSERT INTO " + path(database, table) + " " + b.input.Columns() + " VALUES"
+	b.statement = "INSERT INTO " + path(database, t.name) + " " + b.input.Columns() + " VALUES"
 	return b
 }
 
@@ -53,14 +54,26 @@ func (b *block[R]) reset() {
 	b.rows = b.rows[:0]
 }
 
-// insert sends rows in one insert, which the server ignores where it remembers the token.
-func (b *block[R]) insert(ctx context.Context, c *conn, token string, rows [][]R) error {
-	b.fill(rows)
-	return rejection(c.do(ctx, ch.Query{Body: b.statement, Input: b.input, Settings: []ch.Setting{
+// insert sends the rows with which the block is filled. The server ignores them where it remembers the token, and repeated
+// says so, where it tells. Without a token they are always stored.
+func (b *block[R]) insert(ctx context.Context, c *conn, token string) (repeated bool, err error) {
+	settings := []ch.Setting{
 		{Key: "async_insert", Value: "0"}, // the default of newer servers would gather again what is gathered already
-		{Key: "insert_deduplicate", Value: "1"},
-		{Key: "insert_deduplication_token", Value: token},
-	}}))
+		{Key: "insert_deduplicate", Value: "0"},
+	}
+	if token != "" {
+		settings[1].Value = "1"
+		settings = append(settings, ch.Setting{Key: "insert_deduplication_token", Value: token})
+	}
+	err = c.do(ctx, ch.Query{Body: b.statement, Input: b.input, Settings: settings, OnProfileEvents: func(_ context.Context, events []ch.ProfileEvent) error {
+		for _, e := range events {
+			if e.Name == "DuplicatedInsertedBlocks" && e.Value > 0 {
+				repeated = true
+			}
+		}
+		return nil
+	}})
+	return repeated, rejection(err)
 }
 
 // fill turns rows into columns, one column at a time.

@@ -52,7 +52,7 @@ func records(n int) [][]flow.Record {
 
 // What a delivery costs must not depend on its rows, but for their bytes.
 func TestNoAllocationPerRow(t *testing.T) {
-	b := newBlock("sextant", "flows", flow.Fields, newDictionary())
+	b := newBlock("sextant", Default().flows(), flow.Fields, newDictionary())
 	allocations := map[int]float64{}
 	for _, n := range []int{10_000, 1000} {
 		b.rows = records(n)
@@ -60,6 +60,14 @@ func TestNoAllocationPerRow(t *testing.T) {
 		if allocations[n] != 0 {
 			t.Errorf("%v allocations for %d rows, want none", allocations[n], n)
 		}
+	}
+	for _, n := range []int{10_000, 1000} {
+		b.rows = records(n)
+		b.fill(b.rows)
+		allocations[n] = testing.AllocsPerRun(5, func() { b.digest.of(b.table, b.input) })
+	}
+	if allocations[10_000] != allocations[1000] {
+		t.Errorf("digest: %v allocations for 1,000 rows and %v for 10,000", allocations[1000], allocations[10_000])
 	}
 	var buf proto.Buffer
 	for _, n := range []int{10_000, 1000} {
@@ -79,7 +87,7 @@ func TestNoAllocationPerRow(t *testing.T) {
 
 func BenchmarkFill(b *testing.B) {
 	const rows = 50_000
-	block := newBlock("sextant", "flows", flow.Fields, newDictionary())
+	block := newBlock("sextant", Default().flows(), flow.Fields, newDictionary())
 	block.rows = records(rows)
 	b.ReportAllocs()
 	for b.Loop() {
@@ -90,7 +98,7 @@ func BenchmarkFill(b *testing.B) {
 
 func BenchmarkEncode(b *testing.B) {
 	const rows = 50_000
-	block := newBlock("sextant", "flows", flow.Fields, newDictionary())
+	block := newBlock("sextant", Default().flows(), flow.Fields, newDictionary())
 	block.rows = records(rows)
 	block.fill(block.rows)
 	var buf proto.Buffer
@@ -103,6 +111,61 @@ func BenchmarkEncode(b *testing.B) {
 	}
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/rows, "ns/row")
 	b.ReportMetric(float64(len(buf.Buf))/rows, "B/row")
+}
+
+func BenchmarkDigest(b *testing.B) {
+	const rows = 50_000
+	block := newBlock("sextant", Default().flows(), flow.Fields, newDictionary())
+	block.rows = records(rows)
+	block.fill(block.rows)
+	b.ReportAllocs()
+	for b.Loop() {
+		block.digest.of(block.table, block.input)
+	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/rows, "ns/row")
+}
+
+// A token is of the rows, in their order, and of nothing else.
+func TestDigest(t *testing.T) {
+	rows := records(100)
+	digest := func(rows [][]flow.Record) string {
+		b := newBlock("sextant", Default().flows(), flow.Fields, newDictionary())
+		b.fill(rows)
+		return b.digest.of(b.table, b.input)
+	}
+	want := digest(rows)
+	if got := digest([][]flow.Record{rows[0][:40], rows[0][40:]}); got != want {
+		t.Errorf("cut otherwise: %s, want %s", got, want)
+	}
+	if got := digest(records(100)); got != want { // with names of another interner
+		t.Errorf("of another process: %s, want %s", got, want)
+	}
+	b := newBlock("sextant", Default().flows(), flow.Fields, newDictionary())
+	for range 2 {
+		b.fill(records(2000))
+		b.digest.of(b.table, b.input)
+		b.fill(rows)
+		if got := b.digest.of(b.table, b.input); got != want {
+			t.Errorf("after others: %s, want %s", got, want)
+		}
+	}
+	different := map[string]bool{want: true, digest(rows[:0]): true}
+	for i, change := range []func(*flow.Record){
+		func(r *flow.Record) { r.Time = r.Time.Add(1) },
+		func(r *flow.Record) { r.Node = flow.NewInterner().Name("other") },
+		func(r *flow.Record) { r.Counted = true },
+		func(r *flow.Record) { r.Bytes = flow.Count{Known: true} },
+		func(r *flow.Record) { r.AllowedBy = flow.Names{} },
+		func(r *flow.Record) { r.DNS.Answers = []netip.Addr{netip.IPv6Loopback()} },
+	} {
+		changed := records(100)
+		change(&changed[0][99])
+		if got := digest(changed); different[got] {
+			t.Errorf("change %d makes no difference", i)
+		} else {
+			different[got] = true
+		}
+	}
 }
 
 // A delivery's whole way into MergeTree tables.

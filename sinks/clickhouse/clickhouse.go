@@ -1,9 +1,10 @@
 // Package clickhouse stores flows, connections, gaps, image pulls and the inventory in ClickHouse: one table each, made from
 // the field tables of collector/flow, and filled in large native blocks of columns. It also answers SQL by hand (DB).
 //
-// A delivery is stored once, however often it is tried: its token travels with the insert, so that the server can tell a
-// repetition, and what a repetition should have found is looked for, because a server that was killed may remember the
-// token alone. What this package refuses to do is wait: queues, batching and retries belong to the collector's pipeline.
+// What is sent again is stored once: connections and pulls by their identifiers, in tables that keep one row of each, the
+// rest by a token that is made of the rows and travels with the insert, so that the server can tell a repetition. What a
+// repetition should have found is looked for, because a server that was killed may remember the token alone. What this
+// package refuses to do is wait: queues, batching and retries belong to the collector's pipeline.
 package clickhouse
 
 import (
@@ -28,6 +29,7 @@ type Sink struct {
 	flows       *block[flow.Record]
 	connections *block[flow.Connection]
 	gaps        *block[flow.Gap]
+	beats       *block[flow.Beat]
 	pulls       *block[flow.Pull]
 	items       *block[flow.Item]
 	writers     []writer // all of these
@@ -35,7 +37,7 @@ type Sink struct {
 
 // writer is a block of whatever rows.
 type writer interface {
-	write(ctx context.Context, s *Sink, token string) error
+	write(ctx context.Context, s *Sink, tried bool) error
 	reset()
 }
 
@@ -43,32 +45,41 @@ type writer interface {
 func New(cfg Config, logger *slog.Logger, reg prometheus.Registerer) *Sink {
 	fields := make([]flow.Field[flow.Record], 0, len(flow.Fields))
 	for _, f := range flow.Fields {
-		if f.UUID == nil || cfg.StoreUUID { // a column that is not sent is zero
+		if cfg.stores(f) {
 			fields = append(fields, f)
 		}
 	}
 	d := newDictionary()
 	s := &Sink{
 		cfg: cfg, logger: logger, metrics: newMetrics(reg),
-		flows:       newBlock(cfg.Database, "flows", fields, d),
-		connections: newBlock(cfg.Database, "connections", flow.ConnectionFields, d),
-		gaps:        newBlock(cfg.Database, "gaps", flow.GapFields, d),
-		pulls:       newBlock(cfg.Database, "pulls", flow.PullFields, d),
-		items:       newBlock(cfg.Database, "inventory", flow.ItemFields, d),
+		flows:       newBlock(cfg.Database, cfg.flows(), fields, d),
+		connections: newBlock(cfg.Database, cfg.connections(), flow.ConnectionFields, d),
+		gaps:        newBlock(cfg.Database, cfg.gaps(), flow.GapFields, d),
+		beats:       newBlock(cfg.Database, cfg.heartbeats(), flow.BeatFields, d),
+		pulls:       newBlock(cfg.Database, cfg.pulls(), flow.PullFields, d),
+		items:       newBlock(cfg.Database, cfg.inventory(), flow.ItemFields, d),
 	}
 	s.flows.day = func(r *flow.Record) time.Time { return r.Time }
-	s.connections.day = func(c *flow.Connection) time.Time { return c.First }
-	s.pulls.keyed = true
+	s.beats.day = func(b *flow.Beat) time.Time { return b.From }
 	s.items.day = func(i *flow.Item) time.Time { return i.Time }
-	s.writers = []writer{s.flows, s.connections, s.gaps, s.pulls, s.items}
+	s.writers = []writer{s.flows, s.connections, s.gaps, s.beats, s.pulls, s.items}
 	return s
+}
+
+// stores reports whether a field of flows is stored. A column that is not sent is zero, and takes next to no room.
+func (c *Config) stores(f flow.Field[flow.Record]) bool {
+	switch {
+	case f.UUID != nil:
+		return c.StoreUUID
+	case strings.HasSuffix(f.Name, "_labels"):
+		return c.StoreLabels
+	}
+	return true
 }
 
 // Check tells whether rows could be stored now: it connects, makes what is missing of the tables, and disconnects. It may
 // run beside Write.
 func (s *Sink) Check(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, s.cfg.InsertTimeout)
-	defer cancel()
 	c, err := s.open(ctx)
 	if err != nil {
 		return err
@@ -80,8 +91,6 @@ func (s *Sink) Check(ctx context.Context) error {
 // Write stores a delivery, see collector.Sink. It is one insert for each table: when one fails, the next try repeats those
 // before it, which the server then ignores.
 func (s *Sink) Write(ctx context.Context, d collector.Delivery) error {
-	ctx, cancel := context.WithTimeout(ctx, s.cfg.InsertTimeout)
-	defer cancel()
 	if s.conn == nil {
 		c, err := s.open(ctx)
 		if err != nil {
@@ -89,16 +98,19 @@ func (s *Sink) Write(ctx context.Context, d collector.Delivery) error {
 		}
 		s.conn = c
 	}
+	ctx, cancel := context.WithTimeout(ctx, s.cfg.InsertTimeout)
+	defer cancel()
 	for _, b := range d.Batches {
 		s.flows.add(b.Records)
 		s.connections.add(b.Connections)
 		s.gaps.add(b.Gaps)
+		s.beats.add(b.Beats)
 		s.pulls.add(b.Pulls)
 		s.items.add(b.Items)
 	}
 	defer s.reset()
 	for _, w := range s.writers {
-		if err := w.write(ctx, s, d.Token); err != nil {
+		if err := w.write(ctx, s, d.Tried); err != nil {
 			s.Close()
 			return err
 		}
@@ -122,18 +134,19 @@ func (s *Sink) Close() {
 
 // open connects and makes what is missing of the tables.
 func (s *Sink) open(ctx context.Context) (*conn, error) {
-	c, err := connect(ctx, &s.cfg, s.metrics.sent)
+	connecting, cancel := context.WithTimeout(ctx, s.cfg.InsertTimeout)
+	defer cancel()
+	c, err := connect(connecting, &s.cfg, s.metrics.sent)
 	if err != nil {
 		return nil, err
 	}
 	changed, err := c.migrate(ctx)
+	for _, statement := range changed {
+		s.logger.Info("schema changed", "statement", firstLine(statement))
+	}
 	if err != nil {
 		c.close()
 		return nil, err
-	}
-	for _, statement := range changed {
-		first, _, _ := strings.Cut(statement, "\n")
-		s.logger.Info("schema changed", "statement", first)
 	}
 	s.metrics.connections.Inc()
 	return c, nil

@@ -20,12 +20,15 @@ type Config struct {
 	TLS            TLS           `yaml:"tls"`
 	TTLFlows       time.Duration `yaml:"ttl_flows" doc:"how long flows are kept; 0 is for ever"`
 	TTLConnections time.Duration `yaml:"ttl_connections" doc:"how long connections are kept; 0 is for ever"`
-	TTLGaps        time.Duration `yaml:"ttl_gaps" doc:"how long gaps are kept; 0 is for ever"`
+	TTLGaps        time.Duration `yaml:"ttl_gaps" doc:"how long gaps and heartbeats are kept; 0 is for ever"`
 	TTLPulls       time.Duration `yaml:"ttl_pulls" doc:"how long image pulls are kept; 0 is for ever"`
 	TTLInventory   time.Duration `yaml:"ttl_inventory" doc:"how long the inventory of the cluster is kept; 0 is for ever"`
 	StoreUUID      bool          `yaml:"store_uuid" doc:"store Hubble's identifier of every flow: 16 bytes a row that do not compress"`
-	InsertTimeout  time.Duration `yaml:"insert_timeout" doc:"how long one insert may take, connecting included"`
+	StoreLabels    bool          `yaml:"store_labels" doc:"store the labels of both ends of every flow, as Cilium tells them: about a third of a byte a row"`
+	InsertTimeout  time.Duration `yaml:"insert_timeout" doc:"how long connecting, and one insert, may take"`
 	Compression    string        `yaml:"compression" doc:"compression on the way to the server: lz4 or none"`
+
+	Program string // version of this program, noted where it changes the schema
 }
 
 // TLS is how the connection is secured. Files are read again at every connection, so that renewed ones are used.

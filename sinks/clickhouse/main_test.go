@@ -41,7 +41,7 @@ func own(t testing.TB) (clickhouse.Config, *embedded.Server) {
 }
 
 func forEver(c clickhouse.Config) clickhouse.Config {
-	c.TTLFlows, c.TTLConnections, c.TTLGaps, c.TTLPulls, c.TTLInventory, c.StoreUUID = 0, 0, 0, 0, 0, true
+	c.TTLFlows, c.TTLConnections, c.TTLGaps, c.TTLPulls, c.TTLInventory, c.StoreUUID, c.StoreLabels = 0, 0, 0, 0, 0, true, true
 	return c
 }
 

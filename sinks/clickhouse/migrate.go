@@ -3,8 +3,6 @@ package clickhouse
 import (
 	"context"
 	"fmt"
-	"regexp"
-	"strconv"
 	"strings"
 	"time"
 
@@ -15,55 +13,157 @@ import (
 // state is what the server has.
 type state struct {
 	database bool
-	tables   map[string]*stateTable
+	tables   map[string]*stateTable // and views
+
+	version, least uint32 // of the schema; 0 where nobody has noted them
+	program        string // that noted them
+	settled        bool   // so long ago that nobody can still be at it
 }
 
 type stateTable struct {
-	engine  string            // everything after the columns, as the server prints it
-	columns map[string]string // types
+	engine     string            // everything after the columns, as the server prints it
+	comment    string            //
+	columns    map[string]string // types
+	partitions []string          // identifiers of those that have rows
 }
 
-// migrate makes the database, the tables and the columns that are missing, and returns the statements that did it. It
-// looks first, so that a user who may do nothing but insert can work with tables that somebody else has made.
-func (c *conn) migrate(ctx context.Context) ([]string, error) {
-	have, err := c.state(ctx)
-	if err != nil {
-		return nil, err
-	}
-	c.have = have
-	statements, err := plan(c.cfg.Database, c.cfg.schema(), have)
-	if err != nil {
-		return nil, c.cfg.fault(err, "%v; use another clickhouse.database", err)
-	}
-	for _, statement := range statements {
-		if err := c.do(ctx, ch.Query{Body: statement}); err != nil {
-			return nil, err
+// has reports whether there is a table or view of a name.
+func (s *state) has(name string) bool { return s.tables[name] != nil }
+
+// migrate leads the server to what it should have, and returns the statements that did it. It looks first, so that a user
+// who may do nothing but insert can work with tables that somebody else has made.
+//
+// Several may be at it at once, and each may be killed at any moment. Nobody waits for anybody: it looks, does what follows
+// from what it sees until that has changed what is to be seen, and looks again. Every statement can be repeated, and does no
+// harm when others have done it long before, see rebuild.
+func (c *conn) migrate(ctx context.Context) (done []string, err error) {
+	var steps []step
+	settled := false
+	for range mostLooks {
+		if c.have, err = c.state(ctx); err != nil {
+			return done, err
+		}
+		if steps, err = c.cfg.plan(c.have, done); err != nil || len(steps) == 0 {
+			return done, err
+		}
+		for _, s := range steps {
+			if s.copies && !settled {
+				if err := c.settle(ctx); err != nil {
+					return done, err
+				}
+				settled = true
+			}
+			err := c.step(ctx, s)
+			if s.look && ch.IsErr(err, proto.ErrTableAlreadyExists, proto.ErrUnknownTable, proto.ErrBadArguments) {
+				break // somebody else was faster
+			}
+			if err != nil {
+				return done, err
+			}
+			done = append(done, s.sql)
+			if s.look {
+				break
+			}
 		}
 	}
-	return statements, nil
+	return done, fmt.Errorf("clickhouse at %s: database %s is not as it should be after %d looks, next is: %s; is another program changing its tables?",
+		c.cfg.Address, c.cfg.Database, mostLooks, steps[0].sql)
 }
 
-func (c *conn) state(ctx context.Context) (state, error) {
-	have := state{tables: map[string]*stateTable{}}
-	database := quote(c.cfg.Database)
-	var table, column, text proto.ColStr
+const mostLooks = 50
+
+// step runs one statement. How long rows take that have to be moved depends on how many there are: each step of it is
+// progress, whatever becomes of the next.
+func (c *conn) step(ctx context.Context, s step) error {
+	limit := c.cfg.InsertTimeout
+	if s.copies {
+		limit = max(limit, copyTimeout)
+	}
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	return c.do(ctx, ch.Query{Body: s.sql})
+}
+
+const copyTimeout = time.Hour // of a day's connections
+
+// settle waits for inserts that began before it. They may still go to a table that was renamed since.
+func (c *conn) settle(ctx context.Context) error {
+	running, err := c.inserts(ctx)
+	for before := running; err == nil && len(running) > 0; {
+		select {
+		case <-ctx.Done():
+			return c.cfg.ended(ctx, ctx.Err())
+		case <-time.After(50 * time.Millisecond):
+		}
+		if running, err = c.inserts(ctx); err != nil {
+			return err
+		}
+		for id := range running {
+			if !before[id] {
+				delete(running, id)
+			}
+		}
+	}
+	return err
+}
+
+// inserts returns the inserts into our database that are running, of those that we may see.
+func (c *conn) inserts(ctx context.Context) (map[string]bool, error) {
+	running := map[string]bool{}
+	var id proto.ColStr
 	err := c.do(ctx, ch.Query{
-		Body: "SELECT '' AS t, '' AS c, engine AS is FROM system.databases WHERE name = " + database +
-			" UNION ALL SELECT name, '', engine_full FROM system.tables WHERE database = " + database +
-			" UNION ALL SELECT table, name, type FROM system.columns WHERE database = " + database,
-		Result: proto.Results{{Name: "t", Data: &table}, {Name: "c", Data: &column}, {Name: "is", Data: &text}},
+		Body: "SELECT query_id AS id FROM system.processes WHERE query_kind = 'Insert' AND query_id != queryID() AND position(query, " +
+			quote("`"+c.cfg.Database+"`.") + ") > 0",
+		Result: proto.Results{{Name: "id", Data: &id}},
 		OnResult: func(context.Context, proto.Block) error {
-			for i := range table.Rows() {
-				have.add(table.Row(i), column.Row(i), text.Row(i))
+			for i := range id.Rows() {
+				running[id.Row(i)] = true
 			}
 			return nil
 		},
 	})
-	return have, err
+	return running, err
 }
 
-func (s *state) add(table, column, text string) {
-	if table == "" {
+// What a row of the question for the state tells.
+const (
+	tellsDatabase = iota
+	tellsEngine
+	tellsComment
+	tellsColumn
+	tellsPartition
+)
+
+func (c *conn) state(ctx context.Context) (state, error) {
+	ctx, cancel := context.WithTimeout(ctx, c.cfg.InsertTimeout)
+	defer cancel()
+	have := state{tables: map[string]*stateTable{}}
+	database := quote(c.cfg.Database)
+	var what proto.ColUInt8
+	var table, name, text proto.ColStr
+	err := c.do(ctx, ch.Query{
+		Body: fmt.Sprintf("SELECT toUInt8(%[1]d) AS what, '' AS t, '' AS n, '' AS x FROM system.databases WHERE name = %[6]s"+
+			" UNION ALL SELECT toUInt8(%[2]d), name, '', engine_full FROM system.tables WHERE database = %[6]s"+
+			" UNION ALL SELECT toUInt8(%[3]d), name, '', comment FROM system.tables WHERE database = %[6]s"+
+			" UNION ALL SELECT toUInt8(%[4]d), table, name, type FROM system.columns WHERE database = %[6]s"+
+			" UNION ALL SELECT DISTINCT toUInt8(%[5]d), table, partition_id, '' FROM system.parts WHERE database = %[6]s AND active AND rows > 0",
+			tellsDatabase, tellsEngine, tellsComment, tellsColumn, tellsPartition, database),
+		Result: proto.Results{{Name: "what", Data: &what}, {Name: "t", Data: &table}, {Name: "n", Data: &name}, {Name: "x", Data: &text}},
+		OnResult: func(context.Context, proto.Block) error {
+			for i := range table.Rows() {
+				have.add(what.Row(i), table.Row(i), name.Row(i), text.Row(i))
+			}
+			return nil
+		},
+	})
+	if err != nil || !have.has(historyTable) {
+		return have, err
+	}
+	return have, c.history(ctx, &have)
+}
+
+func (s *state) add(what uint8, table, name, text string) {
+	if what == tellsDatabase {
 		s.database = true
 		return
 	}
@@ -72,111 +172,84 @@ func (s *state) add(table, column, text string) {
 		t = &stateTable{columns: map[string]string{}}
 		s.tables[table] = t
 	}
-	if column == "" {
+	switch what {
+	case tellsEngine:
 		t.engine = text
-	} else {
-		t.columns[column] = text
+	case tellsComment:
+		t.comment = text
+	case tellsColumn:
+		t.columns[name] = text
+	case tellsPartition:
+		t.partitions = append(t.partitions, name)
 	}
 }
 
-// plan returns the statements that lead from what the server has to what it should have. Each can be repeated, and
-// nothing is taken away: what a newer program has added stays.
-func plan(database string, want []table, have state) (statements []string, err error) {
-	if !have.database {
-		statements = append(statements, "CREATE DATABASE IF NOT EXISTS `"+database+"`")
+// history reads the version of the schema. A user who may only insert may not, and then what there is has to do.
+func (c *conn) history(ctx context.Context, have *state) error {
+	var newest, oldest proto.ColUInt32
+	var program proto.ColStr
+	var settled proto.ColUInt8
+	err := c.do(ctx, ch.Query{
+		Body: "SELECT max(version) AS newest, argMax(least, version) AS oldest, argMax(program, version) AS made_by," +
+			" toUInt8(argMax(time, version) < now() - INTERVAL 1 DAY) AS settled FROM " + path(c.cfg.Database, historyTable),
+		Result: proto.Results{
+			{Name: "newest", Data: &newest}, {Name: "oldest", Data: &oldest}, {Name: "made_by", Data: &program}, {Name: "settled", Data: &settled},
+		},
+		OnResult: func(context.Context, proto.Block) error {
+			for i := range newest.Rows() {
+				have.version, have.least, have.program, have.settled = newest.Row(i), oldest.Row(i), program.Row(i), settled.Row(i) != 0
+			}
+			return nil
+		},
+	})
+	if ch.IsErr(err, proto.ErrAccessDenied) {
+		have.version, have.least = version, least
+		return nil
 	}
-	for _, t := range want {
-		old := have.tables[t.name]
-		if old == nil {
-			statements = append(statements, t.create(database))
-			continue
-		}
-		changes, err := t.alter(database, old)
-		if err != nil {
-			return nil, fmt.Errorf("table %s.%s, %w", database, t.name, err)
-		}
-		statements = append(statements, changes...)
-	}
-	return statements, nil
+	return err
 }
 
-func (t table) alter(database string, old *stateTable) (statements []string, err error) {
-	do := func(format string, args ...any) {
-		statements = append(statements, "ALTER TABLE "+path(database, t.name)+" "+fmt.Sprintf(format, args...))
+// Plan connects and returns the statements that the next start would run, and changes nothing. With none, all is as it
+// should be. An error says why rows could not be stored, or that the schema is of a newer program (ErrNewer).
+func (c Config) Plan(ctx context.Context) ([]string, error) {
+	connecting, cancel := context.WithTimeout(ctx, c.InsertTimeout)
+	defer cancel()
+	conn, err := connect(connecting, &c, nil)
+	if err != nil {
+		return nil, err
 	}
-	after := "FIRST"
-	for _, col := range t.columns {
-		if have, ok := old.columns[col.name]; !ok {
-			do("ADD COLUMN IF NOT EXISTS %s %s", col, after)
-		} else if typ, err := widen(have, col.words); err != nil {
-			return nil, fmt.Errorf("column %s: %w", col.name, err)
-		} else if typ != have {
-			do("MODIFY COLUMN `%s` %s", col.name, typ)
-		}
-		after = "AFTER `" + col.name + "`"
+	defer conn.close()
+	have, err := conn.state(ctx)
+	if err != nil {
+		return nil, err
 	}
-	switch ttl, known := ttlOf(old.engine); {
-	case !known || ttl == t.ttl:
-	case t.ttl == 0:
-		do("REMOVE TTL")
-	default:
-		do("MODIFY TTL %s", t.ttlText())
-	}
-	return statements, nil
+	steps, err := c.plan(have, nil)
+	return texts(steps), err
 }
 
-var enumValue = regexp.MustCompile(`'((?:[^'\\]|\\.)*)' = (-?\d+)`)
-
-// widen returns the enum type of a table with the words that it lacks. ClickHouse converts one enum to another by number,
-// rows and inserts alike, so a number must never change its word.
-func widen(typ string, words []string) (string, error) {
-	if words == nil || !strings.HasPrefix(typ, "Enum8(") {
-		return typ, nil
+// Migrate connects, leads the schema to what it should be, and returns the statements that did it, those before an error,
+// too. It takes as long as rows take that have to be moved: only connecting has a limit of its own.
+func (c Config) Migrate(ctx context.Context) ([]string, error) {
+	connecting, cancel := context.WithTimeout(ctx, c.InsertTimeout)
+	defer cancel()
+	conn, err := connect(connecting, &c, nil)
+	if err != nil {
+		return nil, err
 	}
-	all, values := []string{}, map[string]int{}
-	for _, m := range enumValue.FindAllStringSubmatch(typ, -1) {
-		word := unquoter.Replace(m[1])
-		n, _ := strconv.Atoi(m[2]) // the expression lets only digits through
-		if n >= 0 && n < len(words) && words[n] != word {
-			return "", fmt.Errorf("%d stands for %q in the table, but for %q in this program", n, word, words[n])
-		}
-		all = append(all, word)
-		values[word] = n
-	}
-	had := len(all)
-	for i, w := range words {
-		if n, ok := values[w]; !ok {
-			all = append(all, w)
-			values[w] = i
-		} else if n != i {
-			return "", fmt.Errorf("%q is %d in the table, but %d in this program", w, n, i)
-		}
-	}
-	if len(all) == had {
-		return typ, nil
-	}
-	return enumText(all, values), nil
+	defer conn.close()
+	return conn.migrate(ctx)
 }
 
-var (
-	ttlClause = regexp.MustCompile(`\sTTL\s`)
-	ttlAge    = regexp.MustCompile(`\sTTL .*\) \+ toInterval(Second|Minute|Hour|Day|Week)\((\d+)\)(?: SETTINGS|$)`)
-	ttlUnit   = map[string]time.Duration{"Second": time.Second, "Minute": time.Minute, "Hour": time.Hour, "Day": day, "Week": 7 * day}
-)
+func texts(steps []step) []string {
+	all := make([]string, len(steps))
+	for i, s := range steps {
+		all[i] = s.sql
+	}
+	return all
+}
 
-// ttlOf reads the TTL out of a table's engine. It is not known where there can be none, and where somebody has set one of
-// another form, which is left as it is.
-func ttlOf(engine string) (ttl time.Duration, known bool) {
-	if !strings.Contains(engine, "MergeTree") {
-		return 0, false
-	}
-	if !ttlClause.MatchString(engine) {
-		return 0, true
-	}
-	m := ttlAge.FindStringSubmatch(engine)
-	if m == nil {
-		return 0, false
-	}
-	n, err := strconv.ParseInt(m[2], 10, 32)
-	return time.Duration(n) * ttlUnit[m[1]], err == nil
+// firstLine is what a log says of a statement.
+func firstLine(statement string) string {
+	first, _, _ := strings.Cut(statement, "\n")
+	return strings.TrimSuffix(first, " (")
 }

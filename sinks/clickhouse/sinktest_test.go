@@ -17,9 +17,9 @@ func TestSink(t *testing.T) {
 	}, func(t *testing.T) collector.Counts {
 		check(t, c) // nothing may have been written yet
 		var n collector.Counts
-		counted := query(t, c, `SELECT (SELECT count() FROM flows), (SELECT count() FROM connections), (SELECT count() FROM gaps),
-			(SELECT count() FROM pulls FINAL), (SELECT count() FROM inventory)`)
-		if _, err := fmt.Sscan(counted, &n.Flows, &n.Connections, &n.Gaps, &n.Pulls, &n.Items); err != nil {
+		counted := query(t, c, `SELECT (SELECT count() FROM flows), (SELECT count() FROM connections FINAL), (SELECT count() FROM gaps),
+			(SELECT count() FROM pulls FINAL), (SELECT count() FROM inventory), (SELECT count() FROM heartbeats)`)
+		if _, err := fmt.Sscan(counted, &n.Flows, &n.Connections, &n.Gaps, &n.Pulls, &n.Items, &n.Beats); err != nil {
 			t.Fatal(err)
 		}
 		return n

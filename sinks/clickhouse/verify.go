@@ -2,6 +2,7 @@ package clickhouse
 
 import (
 	"context"
+	"crypto/rand"
 	"fmt"
 	"hash/crc32"
 	"net/netip"
@@ -23,40 +24,54 @@ import (
 // What it then sees is final. Token and rows are written under one lock of the table, so when the next try has its
 // answer, an earlier one is either there to be seen or dead.
 //
+// The token is made of the rows (see digest), so that whoever sends the same block again sends the same token: a retry, a
+// collector that has started anew, two that follow the same stream in step. An earlier process may have burnt it, too,
+// hence the server's word that it has ignored an insert is a reason to look as well.
+//
 // A table that keeps one row of a key is another matter. A row that looks like ours may be somebody else's there, and one
-// row more does no harm: each try simply has a token that was never sent before.
+// row more does no harm: its inserts have no token.
 
 // write stores the rows of a delivery, each once. The first round is one insert of all. Where tokens of a round may have
 // been sent by an earlier try, it looks for the rows of every part, and inserts those that are not there in the next
 // round, each under a token of its own. It stops with a round whose tokens were never sent before, because what was
 // answered with success is then stored: rows that somebody deletes meanwhile, a TTL for one, are inserted once more and
 // no more often.
-func (b *block[R]) write(ctx context.Context, s *Sink, token string) error {
+func (b *block[R]) write(ctx context.Context, s *Sink, tried bool) error {
 	if len(b.rows) == 0 {
 		return nil
 	}
-	if b.token != token {
+	b.fill(b.rows)
+	if b.keyed {
+		_, err := b.insert(ctx, s.conn, "")
+		return err
+	}
+	if token := b.digest.of(b.table, b.input); b.token != token {
 		b.token, b.rounds, b.blind = token, 0, false
 	}
 	earlier := b.rounds
-	if b.keyed {
-		b.rounds++
-		return b.insert(ctx, s.conn, fmt.Sprintf("%s-%s-%d", token, b.table, earlier), b.rows)
+	if tried {
+		earlier = max(earlier, 1)
 	}
 	missing := []part[R]{{rows: b.rows}}
 	for round := 0; len(missing) > 0; round++ {
 		b.rounds = max(b.rounds, round+1)
+		sentBefore := round < earlier
 		for _, p := range missing {
+			if round > 0 {
+				b.fill(p.rows)
+			}
 			if round > 0 && round >= earlier {
 				s.metrics.burnt.Inc()
 				s.logger.Warn("rows are not there though clickhouse took them for stored, as after it was killed; inserted again",
 					"table", b.table, "day", p.day, "rows", p.len())
 			}
-			if err := b.insert(ctx, s.conn, p.token(token+"-"+b.table, round), p.rows); err != nil {
+			repeated, err := b.insert(ctx, s.conn, p.token(b.token, round))
+			if err != nil {
 				return err
 			}
+			sentBefore = sentBefore || repeated
 		}
-		if round >= earlier || b.blind {
+		if !sentBefore || b.blind {
 			return nil
 		}
 		if round == 0 {
@@ -77,11 +92,18 @@ type part[R any] struct {
 }
 
 func (p part[R]) token(token string, round int) string {
-	if round == 0 {
+	switch {
+	case round == 0:
 		return token
+	case round >= mostKnown:
+		return token + "-" + rand.Text()
 	}
 	return fmt.Sprintf("%s-again%d-%s", token, round, p.day)
 }
+
+// mostKnown is how many tokens of a part others can know. It ends what would have no end: rows that a TTL takes at once,
+// sent again and again by processes that know nothing of each other.
+const mostKnown = 8
 
 func (p part[R]) len() (n int) {
 	for _, run := range p.rows {

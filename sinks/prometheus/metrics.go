@@ -98,6 +98,23 @@ var Gaps = []Metric[flow.Gap]{
 	},
 }
 
+// Beats are the metrics made from heartbeats. What a collector watched of a node lies between 0 and 1 as the rate of the
+// seconds, and is that of sextant_gap_seconds_total less.
+var Beats = []Metric[flow.Beat]{
+	{
+		Name:   "sextant_heartbeats_total",
+		Help:   "Heartbeats: stretches of time, a minute long as a rule, in which a node was watched.",
+		Labels: []string{"cluster", "node"},
+		Add:    func(*flow.Beat) float64 { return 1 },
+	},
+	{
+		Name:   "sextant_watched_seconds_total",
+		Help:   "Length of the heartbeats. Gaps may lie in it.",
+		Labels: []string{"cluster", "node"},
+		Add:    func(b *flow.Beat) float64 { return max(0, b.To.Sub(b.From).Seconds()) },
+	},
+}
+
 // Pulls are the metrics made from image pulls. They have no node: nodes, registries and results together are too many, and
 // which node is about to be limited is a question of addresses.
 var Pulls = []Metric[flow.Pull]{

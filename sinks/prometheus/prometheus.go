@@ -1,4 +1,4 @@
-// Package prometheus counts flows, connections, gaps and image pulls, and what the newest snapshot of the inventory holds,
+// Package prometheus counts flows, connections, gaps, heartbeats and image pulls, and what the newest snapshot of the inventory holds,
 // one family of series for each row of its tables, and shows the counts to a scrape.
 //
 // It is built to cost nothing per flow that was seen before, and to stay bounded whatever arrives: a family has a limit
@@ -28,6 +28,7 @@ type Sink struct {
 	flows       []*family[flow.Record]
 	connections []*family[flow.Connection]
 	gaps        []*family[flow.Gap]
+	beats       []*family[flow.Beat]
 	pulls       []*family[flow.Pull]
 	items       []*family[flow.Item]
 	tables      []*table // of the families above, flows first
@@ -40,6 +41,7 @@ func New(cfg Config, reg client.Registerer) *Sink {
 	s.flows = families(s, Flows, flow.Fields, cfg.MaxSeries)
 	s.connections = families(s, Connections, flow.ConnectionFields, cfg.MaxSeries)
 	s.gaps = families(s, Gaps, flow.GapFields, cfg.MaxSeries)
+	s.beats = families(s, Beats, flow.BeatFields, cfg.MaxSeries)
 	s.pulls = families(s, Pulls, flow.PullFields, cfg.MaxSeries)
 	s.items = families(s, Items, flow.ItemFields, cfg.MaxSeries)
 	reg.MustRegister(s)
@@ -70,6 +72,9 @@ func (s *Sink) Write(_ context.Context, d collector.Delivery) error {
 		}
 		for _, f := range s.gaps {
 			f.countLocked(b.Gaps, now)
+		}
+		for _, f := range s.beats {
+			f.countLocked(b.Beats, now)
 		}
 		for _, f := range s.pulls {
 			f.countLocked(b.Pulls, now)

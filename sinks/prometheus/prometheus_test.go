@@ -81,6 +81,11 @@ func (r rig) gap(node string, cause flow.GapCause) flow.Gap {
 	return flow.Gap{Cluster: r.names.Name("default"), Node: r.names.Name(node), Cause: cause, From: begin, To: begin.Add(2 * time.Second)}
 }
 
+// beat returns a minute for which a node was watched.
+func (r rig) beat(node string) flow.Beat {
+	return flow.Beat{Cluster: r.names.Name("default"), Node: r.names.Name(node), From: begin, To: begin.Add(time.Minute), Flows: flow.Count{Known: true}}
+}
+
 // page returns what a scrape shows.
 func (r rig) page(t testing.TB) string {
 	t.Helper()
@@ -149,6 +154,7 @@ func TestPage(t *testing.T) {
 		r.connections(r.connection("worker-1"), avoidable, fallback, fallback),
 		r.flows(r.flow("worker-1"), aggregated, unsaid, dropped, flow.Record{}),
 		r.gaps(counted, r.gap("worker-1", flow.GapLostRing), backwards, openEnded),
+		&flow.Batch{Beats: []flow.Beat{r.beat("worker-1"), r.beat("worker-1"), {From: begin, To: begin.Add(-time.Hour)}}},
 		r.flows(r.flow("worker-3"), r.flow("worker-4"), r.flow("worker-5")), // more than there is room for
 	)
 	golden(t, "metrics", r.page(t))
@@ -195,6 +201,7 @@ func TestSink(t *testing.T) {
 			counters := map[string]*int64{
 				"sextant_flows_total": &c.Flows, "sextant_connections_total": &c.Connections, "sextant_gaps_total": &c.Gaps,
 				"sextant_image_pulls_total": &c.Pulls, "sextant_inventory_items": &c.Items,
+				"sextant_heartbeats_total": &c.Beats,
 			}
 			for series, value := range r.values(t) {
 				n, err := strconv.ParseFloat(value, 64)
@@ -220,7 +227,7 @@ func TestEveryMetricMoves(t *testing.T) {
 	pull := r.pull("registry.example", flow.Pulled)
 	pull.Bytes = flow.Count{N: 1, Known: true}
 	r.write(t, r.flows(r.flow("worker-1"), r.flow("worker-2")), r.connections(connection), r.gaps(gap),
-		&flow.Batch{Pulls: []flow.Pull{pull}, Items: r.cluster(begin)})
+		&flow.Batch{Pulls: []flow.Pull{pull}, Items: r.cluster(begin), Beats: []flow.Beat{r.beat("worker-1")}})
 	moved := map[string]bool{}
 	for series, value := range r.values(t) {
 		name, _, _ := strings.Cut(series, "{")
@@ -441,6 +448,7 @@ func busy(r rig) *flow.Batch {
 	for i := range 16 {
 		b.Gaps = append(b.Gaps, r.gap(fmt.Sprintf("worker-%d", i), flow.GapLostRing))
 		b.Connections = append(b.Connections, r.connection(fmt.Sprintf("worker-%d", i)))
+		b.Beats = append(b.Beats, r.beat(fmt.Sprintf("worker-%d", i)))
 		b.Pulls = append(b.Pulls, r.pull("registry.example", flow.PullResult(i%8)))
 	}
 	b.Items = r.cluster(begin)

@@ -11,7 +11,7 @@ import (
 )
 
 // batch returns so many rows of each kind, which all differ.
-func (s *subject) batch(flows, connections, gaps, pulls, items int) *flow.Batch {
+func (s *subject) batch(flows, connections, gaps, pulls, items, beats int) *flow.Batch {
 	b := &flow.Batch{}
 	for range flows {
 		*b.Next() = s.record()
@@ -27,6 +27,9 @@ func (s *subject) batch(flows, connections, gaps, pulls, items int) *flow.Batch 
 	}
 	for range items {
 		b.Items = append(b.Items, s.item())
+	}
+	for range beats {
+		b.Beats = append(b.Beats, s.beat())
 	}
 	return b
 }
@@ -93,15 +96,23 @@ func (s *subject) item() flow.Item {
 	}
 }
 
+func (s *subject) beat() flow.Beat {
+	from, _ := s.next()
+	return flow.Beat{
+		Node: s.names.Name(fmt.Sprintf("node-%d", s.row)), Cluster: s.names.Name("default"), From: from, To: from.Add(time.Second),
+		Flows: flow.Count{N: uint64(s.row), Known: s.row%2 == 0},
+	}
+}
+
 // clone returns a batch of the same rows elsewhere.
 func clone(b *flow.Batch) *flow.Batch {
 	return &flow.Batch{
 		Records: slices.Clone(b.Records), Connections: slices.Clone(b.Connections), Gaps: slices.Clone(b.Gaps),
-		Pulls: slices.Clone(b.Pulls), Items: slices.Clone(b.Items),
+		Pulls: slices.Clone(b.Pulls), Items: slices.Clone(b.Items), Beats: slices.Clone(b.Beats),
 	}
 }
 
 func same(a, b *flow.Batch) bool {
 	return reflect.DeepEqual(a.Records, b.Records) && reflect.DeepEqual(a.Connections, b.Connections) && reflect.DeepEqual(a.Gaps, b.Gaps) &&
-		reflect.DeepEqual(a.Pulls, b.Pulls) && reflect.DeepEqual(a.Items, b.Items)
+		reflect.DeepEqual(a.Pulls, b.Pulls) && reflect.DeepEqual(a.Items, b.Items) && reflect.DeepEqual(a.Beats, b.Beats)
 }

@@ -51,16 +51,17 @@ type subject struct {
 }
 
 func testWhole(t *testing.T, s *subject) {
-	s.write(t, s.batch(3, 2, 1, 5, 4), s.batch(1, 1, 0, 0, 0), s.batch(0, 0, 2, 1, 3))
+	s.write(t, s.batch(3, 2, 1, 5, 4, 2), s.batch(1, 1, 0, 0, 0, 0), s.batch(0, 0, 2, 1, 3, 1))
 	s.holds(t)
 }
 
 func testAlone(t *testing.T, s *subject) {
-	s.write(t, s.batch(1, 0, 0, 0, 0))
-	s.write(t, s.batch(0, 2, 0, 0, 0))
-	s.write(t, s.batch(0, 0, 3, 0, 0))
-	s.write(t, s.batch(0, 0, 0, 4, 0))
-	s.write(t, s.batch(0, 0, 0, 0, 5))
+	s.write(t, s.batch(1, 0, 0, 0, 0, 0))
+	s.write(t, s.batch(0, 2, 0, 0, 0, 0))
+	s.write(t, s.batch(0, 0, 3, 0, 0, 0))
+	s.write(t, s.batch(0, 0, 0, 4, 0, 0))
+	s.write(t, s.batch(0, 0, 0, 0, 5, 0))
+	s.write(t, s.batch(0, 0, 0, 0, 0, 6))
 	s.holds(t)
 }
 
@@ -68,19 +69,19 @@ func testEmpty(t *testing.T, s *subject) {
 	s.write(t)
 	s.write(t, &flow.Batch{}, &flow.Batch{})
 	s.holds(t)
-	s.write(t, &flow.Batch{}, s.batch(1, 1, 1, 1, 1), &flow.Batch{})
+	s.write(t, &flow.Batch{}, s.batch(1, 1, 1, 1, 1, 1), &flow.Batch{})
 	s.holds(t)
 }
 
 func testMany(t *testing.T, s *subject) {
 	for i := range 50 {
-		s.write(t, s.batch(i, i%2, i%3, i%4, i%5), s.batch(50-i, 1, 0, 0, 0))
+		s.write(t, s.batch(i, i%2, i%3, i%4, i%5, i%6), s.batch(50-i, 1, 0, 0, 0, 0))
 	}
 	s.holds(t)
 }
 
 func testUnchanged(t *testing.T, s *subject) {
-	b, pulls := s.batch(100, 20, 10, 0, 30), s.batch(0, 0, 0, 40, 0)
+	b, pulls := s.batch(100, 0, 10, 0, 30, 15), s.batch(0, 20, 0, 40, 0, 0) // connections and pulls have identifiers, and are one each
 	before, pullsBefore := clone(b), clone(pulls)
 	s.write(t, b, pulls, b) // a sink must not tell batches by their addresses
 	if !same(b, before) || !same(pulls, pullsBefore) {
@@ -93,15 +94,16 @@ func testUnchanged(t *testing.T, s *subject) {
 func testReused(t *testing.T, s *subject) {
 	b := &flow.Batch{}
 	for range 20 {
-		next := s.batch(20, 5, 2, 3, 4)
+		next := s.batch(20, 5, 2, 3, 4, 6)
 		b.Records, b.Connections, b.Gaps = append(b.Records[:0], next.Records...), append(b.Connections[:0], next.Connections...), append(b.Gaps[:0], next.Gaps...)
-		b.Pulls, b.Items = append(b.Pulls[:0], next.Pulls...), append(b.Items[:0], next.Items...)
+		b.Pulls, b.Items, b.Beats = append(b.Pulls[:0], next.Pulls...), append(b.Items[:0], next.Items...), append(b.Beats[:0], next.Beats...)
 		s.write(t, b)
 		clear(b.Records)
 		clear(b.Connections)
 		clear(b.Gaps)
 		clear(b.Pulls)
 		clear(b.Items)
+		clear(b.Beats)
 	}
 	s.holds(t)
 }
@@ -116,7 +118,7 @@ func testHostile(t *testing.T, s *subject) {
 	for _, text := range hostile {
 		name := s.names.Name(text)
 		names := s.names.Names([]flow.Name{name, name})
-		b := s.batch(1, 1, 1, 1, 1)
+		b := s.batch(1, 1, 1, 1, 1, 1)
 		r, c, g, p, i := &b.Records[0], &b.Connections[0], &b.Gaps[0], &b.Pulls[0], &b.Items[0]
 		r.Node, r.Cluster, r.DropReason, r.ClassRule, r.Interface, r.HTTP.URL = name, name, name, name, name, name
 		r.Source.Names = names
@@ -125,6 +127,7 @@ func testHostile(t *testing.T, s *subject) {
 		c.Node, c.Cluster, c.ClassRule, c.Source = name, name, name, r.Source
 		g.Node, g.Cluster, g.Detail = name, name, name
 		p.Cluster, p.Node, p.Registry, p.Repository, p.Tag, p.Pod, p.Detail, p.Tags = name, name, name, name, name, name, name, names
+		b.Beats[0].Node, b.Beats[0].Cluster = name, name
 		i.Namespace, i.Name, i.Node, i.Prefix, i.Policy, i.Detail, i.Findings = name, name, name, name, name, name, names
 		batches = append(batches, b)
 	}
@@ -132,16 +135,17 @@ func testHostile(t *testing.T, s *subject) {
 	batches = append(batches, &flow.Batch{
 		Records: []flow.Record{{Time: s.begin}}, Connections: []flow.Connection{{First: s.begin, Last: s.begin}},
 		Gaps: []flow.Gap{{From: s.begin, To: s.begin}}, Pulls: []flow.Pull{{Time: s.begin}}, Items: []flow.Item{{Time: s.begin}},
+		Beats: []flow.Beat{{From: s.begin, To: s.begin}},
 	})
 	s.write(t, batches...)
 	s.holds(t)
 }
 
 func testCanceled(t *testing.T, s *subject) {
-	s.write(t, s.batch(1, 1, 1, 1, 1))
+	s.write(t, s.batch(1, 1, 1, 1, 1, 1))
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	d := s.delivery(s.batch(10, 2, 1, 3, 4))
+	d := s.delivery(s.batch(10, 2, 1, 3, 4, 5))
 	done := make(chan error, 1)
 	go func() { done <- s.sink.Write(ctx, d) }()
 	select {
@@ -165,7 +169,8 @@ func (s *subject) delivery(batches ...*flow.Batch) collector.Delivery {
 	s.deliveries++
 	d := collector.Delivery{Token: fmt.Sprintf("sinktest-%d-%d", time.Now().UnixNano(), s.deliveries), Batches: batches}
 	c, w := d.Counts(), &s.written
-	w.Flows, w.Connections, w.Gaps, w.Pulls, w.Items = w.Flows+c.Flows, w.Connections+c.Connections, w.Gaps+c.Gaps, w.Pulls+c.Pulls, w.Items+c.Items
+	w.Flows, w.Connections, w.Gaps = w.Flows+c.Flows, w.Connections+c.Connections, w.Gaps+c.Gaps
+	w.Pulls, w.Items, w.Beats = w.Pulls+c.Pulls, w.Items+c.Items, w.Beats+c.Beats
 	return d
 }
 

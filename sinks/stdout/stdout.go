@@ -1,6 +1,6 @@
 // Package stdout prints rows as JSON, one object a line, with the keys of the flow package's field tables and a first
-// key "record" that says of which table ("flow", "connection", "gap", "pull", "inventory"). It is the contract for tools and
-// tests, and the smallest sink: read it first.
+// key "record" that says of which table (one of Kinds). It is the contract for tools and tests, and the
+// smallest sink: read it first.
 //
 // It refuses to format for people and to filter by content; jq does both better.
 package stdout
@@ -16,7 +16,7 @@ import (
 )
 
 // Kinds are the words of the key "record", in the order in which they are printed.
-var Kinds = []string{"flow", "connection", "gap", "pull", "inventory"}
+var Kinds = []string{"flow", "connection", "gap", "pull", "inventory", "heartbeat"}
 
 // Config is what to print and where.
 type Config struct {
@@ -36,6 +36,7 @@ type Sink struct {
 	gaps        printer[flow.Gap]
 	pulls       printer[flow.Pull]
 	items       printer[flow.Item]
+	beats       printer[flow.Beat]
 }
 
 // New returns a sink that has printed nothing yet. The error names a kind that does not exist.
@@ -52,6 +53,7 @@ func New(cfg Config) (*Sink, error) {
 		gaps:        newPrinter(cfg, "gap", flow.GapFields, !cfg.Live),
 		pulls:       newPrinter(cfg, "pull", flow.PullFields, !cfg.Live),
 		items:       newPrinter(cfg, "inventory", flow.ItemFields, !cfg.Live),
+		beats:       newPrinter(cfg, "heartbeat", flow.BeatFields, !cfg.Live),
 	}, nil
 }
 
@@ -64,6 +66,7 @@ func (s *Sink) Write(_ context.Context, d collector.Delivery) error {
 		s.buf = s.gaps.take(s.buf, b.Gaps)
 		s.buf = s.pulls.take(s.buf, b.Pulls)
 		s.buf = s.items.take(s.buf, b.Items)
+		s.buf = s.beats.take(s.buf, b.Beats)
 	}
 	return s.print()
 }
@@ -74,6 +77,7 @@ func (s *Sink) Close() error {
 	s.buf = s.gaps.release(s.buf)
 	s.buf = s.pulls.release(s.buf)
 	s.buf = s.items.release(s.buf)
+	s.buf = s.beats.release(s.buf)
 	return s.print()
 }
 

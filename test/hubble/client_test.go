@@ -34,6 +34,7 @@ type collector struct {
 	log   bytes.Buffer
 	flows []flow.Record
 	gaps  []flow.Gap
+	beats []flow.Beat
 }
 
 func collect(t *testing.T, server string, edit func(*hubble.Config)) *collector {
@@ -67,7 +68,7 @@ func collect(t *testing.T, server string, edit func(*hubble.Config)) *collector 
 func (c *collector) emit(_ context.Context, b *flow.Batch) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.flows, c.gaps = append(c.flows, b.Records...), append(c.gaps, b.Gaps...)
+	c.flows, c.gaps, c.beats = append(c.flows, b.Records...), append(c.gaps, b.Gaps...), append(c.beats, b.Beats...)
 	b.Release()
 	return nil
 }

@@ -1,6 +1,7 @@
 package kubetest_test
 
 import (
+	"net/netip"
 	"testing"
 	"time"
 
@@ -93,8 +94,21 @@ func TestHostNetwork(t *testing.T) {
 	c.Node(kubetest.Node{Name: "host-1", Zone: "z1", Addresses: []string{site.Node4(1), site.Node6(1)}})
 	c.Pod(kubetest.Pod{Namespace: ns, Name: "proxy", Node: "host-1", HostNetwork: true, IPs: []string{site.Node4(1), site.Node6(1)}})
 
+	c.Pod(kubetest.Pod{Namespace: ns, Name: "proxy-2", Node: "not-yet-known", HostNetwork: true, IPs: []string{site.Node6(2)}})
+
 	wants(t, who{Namespace: ns, Pod: "proxy", Node: "host-1", Zone: "z1"}, func() who { return w.pod(ns, "proxy") })
+	wants(t, addrs(site.Node6(2)), func() []netip.Addr {
+		for _, p := range w.View().Pods {
+			if p.Name == "proxy-2" {
+				return p.IPs
+			}
+		}
+		return nil
+	})
 	x := w.Index()
+	if got := w.at(site.Node6(2)); got != (who{}) {
+		t.Errorf("the address of a node that is not known is said to be %v", got)
+	}
 	for _, ip := range addrs(site.Node4(1), site.Node6(1)) {
 		if got := whoOf(x.At(ip, time.Now())); got != (who{}) {
 			t.Errorf("%s is said to be %v", ip, got)

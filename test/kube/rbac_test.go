@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
@@ -22,108 +23,6 @@ import (
 	"sextant/enrich/kube/live"
 	kubetest "sextant/test/kube"
 )
-
-// A role is a manifest that is shipped: an account, and what it may.
-type role struct {
-	file    string
-	objects []map[string]any
-}
-
-func shipped(t *testing.T, file string) role {
-	t.Helper()
-	text, err := os.ReadFile(filepath.Join(kubetest.Root(t), "deploy", "kubernetes", file))
-	if err != nil {
-		t.Fatal(err)
-	}
-	r := role{file: file}
-	for doc := range strings.SplitSeq(string(text), "\n---\n") {
-		var o map[string]any
-		if err := yaml.Unmarshal([]byte(doc), &o); err != nil {
-			t.Fatal(err)
-		}
-		r.objects = append(r.objects, o)
-	}
-	return r
-}
-
-// A permit is one verb on one resource.
-type permit struct {
-	group, resource, name string // name is empty for all
-	verb                  string
-}
-
-func (p permit) String() string {
-	text := p.verb + " " + p.resource
-	if p.name != "" {
-		text += " " + p.name
-	}
-	return text
-}
-
-// permits are all that a role gives.
-func (r role) permits(t *testing.T) (all []permit) {
-	t.Helper()
-	for _, o := range r.objects {
-		for _, rule := range rulesOf(t, o) {
-			names := rule.ResourceNames
-			if len(names) == 0 {
-				names = []string{""}
-			}
-			for _, group := range rule.APIGroups {
-				for _, resource := range rule.Resources {
-					for _, name := range names {
-						for _, verb := range rule.Verbs {
-							all = append(all, permit{group, resource, name, verb})
-						}
-					}
-				}
-			}
-		}
-	}
-	return all
-}
-
-func rulesOf(t *testing.T, o map[string]any) (rules []rbacv1.PolicyRule) {
-	t.Helper()
-	text, err := yaml.Marshal(o["rules"])
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := yaml.UnmarshalStrict(text, &rules); err != nil {
-		t.Fatal(err)
-	}
-	return rules
-}
-
-// as returns the manifest for an account of another name, with the permits that keep is true for.
-func (r role) as(t *testing.T, name string, keep func(permit) bool) string {
-	t.Helper()
-	var all strings.Builder
-	for _, o := range r.objects {
-		o = maps.Clone(o)
-		if o["rules"] != nil {
-			rules := []rbacv1.PolicyRule{} // none are none, and not those of before
-			for _, p := range (role{objects: []map[string]any{o}}).permits(t) {
-				if keep(p) {
-					rule := rbacv1.PolicyRule{APIGroups: []string{p.group}, Resources: []string{p.resource}, Verbs: []string{p.verb}}
-					if p.name != "" {
-						rule.ResourceNames = []string{p.name}
-					}
-					rules = append(rules, rule)
-				}
-			}
-			o["rules"] = rules
-		}
-		text, err := yaml.Marshal(o)
-		if err != nil {
-			t.Fatal(err)
-		}
-		all.WriteString("---\n" + strings.ReplaceAll(string(text), "name: sextant\n", "name: "+name+"\n"))
-	}
-	return all.String()
-}
-
-func everything(permit) bool { return true }
 
 // offWithout says what is off for want of a permission to watch a resource, and nothing else.
 var offWithout = map[string][]string{
@@ -364,6 +263,77 @@ func TestDefinitionsComeAndGo(t *testing.T) {
 	want["CiliumNode"] = "absent"
 	wants(t, want, cilium)
 	wants(t, "", func() string { return w.node("n1").Name })
+}
+
+// insteadOfPods is the rule that a role proposes in a comment.
+var insteadOfPods = regexp.MustCompile(`(?m)^  # - (apiGroups: .*)\n  #   (resources: .*)\n  #   (verbs: .*)$`)
+
+// With the rule that the roles propose in a comment, pods are known by Cilium's endpoints. When pods may be read after all,
+// these are told by them alone.
+func TestCiliumInPlaceOfPods(t *testing.T) {
+	const site = kubetest.Site(32)
+	s := six.get(t)
+	c := s.Client(t)
+	c.Apply(`{apiVersion: v1, kind: Namespace, metadata: {name: sextant}}`)
+	ns := c.Namespace(nil, nil)
+	c.Pod(kubetest.Pod{Namespace: ns, Name: "a", IPs: []string{site.Pod6(1)}})
+	for i, name := range []string{"a", "only-cilium-knows"} {
+		c.Apply(fmt.Sprintf(`{apiVersion: cilium.io/v2, kind: CiliumEndpoint, metadata: {name: %s, namespace: %s}, status: {networking: {addressing: [{ipv6: %q}], node: "2001:db8::1"}}}`,
+			name, ns, site.Pod6(byte(i+1))))
+	}
+	for file, change := range map[string]func(*settings){
+		"rbac.yaml": func(*settings) {},
+		"rbac-node.yaml": func(s *settings) {
+			s.live.Scope, s.live.NodeName, s.live.Remote = live.ScopeNode, "node-1", live.RemoteCilium
+		},
+	} {
+		t.Run(file, func(t *testing.T) {
+			c := s.Client(t)
+			r := shipped(t, file)
+			name := "cilium-" + strings.TrimSuffix(file, ".yaml")
+			without := func(p permit) bool { return p.resource != "pods" }
+			if file == "rbac-node.yaml" {
+				without = func(p permit) bool { return p != permit{resource: "pods", verb: "get"} }
+			}
+			c.Apply(r.as(t, name, without))
+			text, err := os.ReadFile(filepath.Join(kubetest.Root(t), "deploy", "kubernetes", file))
+			if err != nil {
+				t.Fatal(err)
+			}
+			rule := insteadOfPods.FindStringSubmatch(string(text))
+			if rule == nil {
+				t.Fatal("no rule is proposed")
+			}
+			c.Apply(strings.ReplaceAll(`
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRole
+metadata: {name: NAME-more}
+rules: [{`+strings.Join(rule[1:], ", ")+`}]
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRoleBinding
+metadata: {name: NAME-more}
+roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: NAME-more}
+subjects: [{kind: ServiceAccount, name: NAME, namespace: sextant}]
+`, "NAME", name))
+			w := watch(t, s.Account(t, "sextant", name), change)
+			wants(t, "a", func() string { return w.at(site.Pod6(1)).Pod })
+			wants(t, "only-cilium-knows", func() string { return w.at(site.Pod6(2)).Pod })
+			if file != "rbac.yaml" {
+				for name, state := range w.states() {
+					if state != "on" && state != "idle" {
+						t.Errorf("%s is %s", name, state)
+					}
+				}
+				return
+			}
+			wants(t, "forbidden", func() string { return w.states()["Pod"] })
+			c.Apply(r.as(t, name, everything))
+			wants(t, "on", func() string { return w.states()["Pod"] })
+			wants(t, "", func() string { return w.then(site.Pod6(2), time.Now().Add(time.Hour)).Pod })
+			wants(t, "a", func() string { return w.at(site.Pod6(1)).Pod })
+		})
+	}
 }
 
 // wantsAllowed waits until the API server has heard of an account's role.

@@ -15,6 +15,9 @@ import (
 	discoveryv1 "k8s.io/api/discovery/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/kubernetes"
 
 	kubetest "sextant/test/kube"
@@ -179,7 +182,7 @@ func TestDefinitions(t *testing.T) {
 	if len(names) != 22 {
 		t.Errorf("Cilium 1.20 defines 22 resources, found %d: %v", len(names), names)
 	}
-	s.Define(t, watched...)
+	s.Define(t, names...)
 	c := s.Client(t)
 	c.Apply(`
 apiVersion: cilium.io/v2
@@ -190,6 +193,18 @@ spec: {ipam: {podCIDRs: ["fd00:10:244::/64"]}}
 	if got := c.List("cilium.io/v2", "ciliumnodes").Items; len(got) != 1 || got[0].GetName() != "n1" {
 		t.Errorf("got %v", got)
 	}
+	node := &unstructured.Unstructured{Object: map[string]any{
+		"apiVersion": "cilium.io/v2", "kind": "CiliumNode", "metadata": map[string]any{"name": "n2"}, "spec": map[string]any{"bogus": true},
+	}}
+	dyn, err := dynamic.NewForConfig(s.Config(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	nodes := dyn.Resource(schema.GroupVersionResource{Group: "cilium.io", Version: "v2", Resource: "ciliumnodes"})
+	if _, err := nodes.Apply(t.Context(), "n2", node, metav1.ApplyOptions{FieldManager: "test"}); err == nil || !strings.Contains(err.Error(), "field not declared in schema") {
+		t.Errorf("an unknown field: %v", err)
+	}
+
 	s.Undefine(t, "ciliumnodes")
 	s.Define(t, "ciliumnodes")
 	if got := c.List("cilium.io/v2", "ciliumnodes").Items; len(got) != 0 {

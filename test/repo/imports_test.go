@@ -129,10 +129,16 @@ var table = []row{
 		"sinks/clickhouse",
 		[]string{"collector", "collector/flow"},
 		[]string{
-			"github.com/ClickHouse/ch-go", "github.com/ClickHouse/clickhouse-go/v2", "github.com/google/uuid",
+			"github.com/ClickHouse/ch-go", "github.com/ClickHouse/clickhouse-go/v2", "github.com/cespare/xxhash/v2", "github.com/google/uuid",
 			"github.com/prometheus/client_golang",
 		},
 		"a sink takes deliveries from the pipeline and talks to its storage; it does not start that storage",
+	},
+	{
+		"sinks/clickhouse/cookbook",
+		[]string{"collector/flow", "collector/verdict"},
+		nil,
+		"queries are data: they connect to nothing, and know of verdicts only the rules' sentences",
 	},
 	{
 		"sinks/clickhouse/embedded",
@@ -159,10 +165,25 @@ var table = []row{
 		"what every sink must pass knows no sink",
 	},
 	{
+		"sinks/spool",
+		[]string{"collector", "collector/flow"},
+		[]string{"github.com/prometheus/client_golang"},
+		"a sink around whatever sink; it keeps rows and knows no storage",
+	},
+	{
 		"sinks/stdout",
 		[]string{"collector", "collector/flow"},
 		nil,
 		"a sink takes deliveries from the pipeline and knows no other sink",
+	},
+	{
+		"test/bench",
+		[]string{
+			"collector", "collector/flow", "collector/track", "collector/verdict", "enrich/kube", "enrich/kube/inventory", "sinks/clickhouse",
+			"sinks/clickhouse/cookbook", "sinks/clickhouse/embedded",
+		},
+		[]string{"github.com/prometheus/client_golang"},
+		"it measures what the command wires",
 	},
 }
 
@@ -177,7 +198,7 @@ var bans = []ban{
 	{"sextant/cmd/...", []string{"cmd/sextant"}, "the command is the end of every arrow"},
 	{"testing/...", []string{"sinks/clickhouse/embedded/embeddedtest", "sinks/sinktest"}, "it is for tests; a package that helps them says so in its name"},
 	{"log", nil, "log/slog, with a logger that was passed in"},
-	{"os", []string{"cmd/sextant", "collector/hubble/...", "collector/sysdump/...", "enrich/kube/...", "sinks/..."}, "stages are pure: what they need is handed to them"},
+	{"os", []string{"cmd/sextant", "collector/hubble/...", "collector/sysdump/...", "enrich/kube/...", "sinks/...", "test/bench"}, "stages are pure: what they need is handed to them"},
 	{"os/exec", []string{"sinks/clickhouse/embedded"}, "only the engine is a process of its own"},
 	{"net", []string{"cmd/sextant", "collector/hubble/...", "enrich/dns64", "enrich/kube/live", "sinks/..."}, "stages do no I/O; addresses are net/netip's"},
 	{"net/http/...", []string{"cmd/sextant", "enrich/kube/live", "sinks/clickhouse/embedded"}, "only the command serves HTTP, and only the API server and the engine are asked over it"},

@@ -13,7 +13,8 @@ type Store struct {
 	Address, Database, Version string
 
 	HasDatabase bool
-	Missing     []string // tables and columns that are not there: "pulls", "flows.egress_ip"
+	Changes     []string // statements that the next start runs
+	Refusal     error    // why it would store nothing
 
 	Rights map[string]flow.Tristate // what our user may do: "CREATE TABLE", "INSERT" …; what is not in it is unknown
 	Disks  []Disk                   // none where it may not be asked
@@ -56,14 +57,19 @@ func ClickHouse(s *Store, err error, named bool) []Line {
 
 func (s *Store) schema() answer {
 	switch {
+	case s.Refusal != nil:
+		a := answer{verdict: Fail, means: "No flow can be stored."}
+		a.text, a.remedy = cause(s.Refusal)
+		return a
 	case !s.HasDatabase:
 		return answer{Note, "there is no database " + s.Database + " yet", "The first start of `sextant run` makes it, and its tables.", ""}
-	case len(s.Missing) > 0:
+	case len(s.Changes) > 0:
 		return answer{
-			Note, fmt.Sprintf("database %s lacks %s", s.Database, some(s.Missing)), "The next start of `sextant run` makes the tables and columns that are missing; it takes nothing away.", "",
+			Note, fmt.Sprintf("database %s is not as this program makes it: %s to run", s.Database, number(len(s.Changes), "statement")),
+			"The next start of `sextant run` runs them; it loses no row.", "sextant migrate --dry-run prints them",
 		}
 	}
-	return answer{verdict: OK, text: "database " + s.Database + " has all tables and columns"}
+	return answer{verdict: OK, text: "database " + s.Database + " is as it should be"}
 }
 
 // rights judges what our user may do: what is always needed, and what only a database needs that is not complete.
@@ -71,9 +77,9 @@ func (s *Store) rights() answer {
 	needs := []string{"INSERT", "SELECT"}
 	switch {
 	case !s.HasDatabase:
-		needs = append(needs, "CREATE DATABASE", "CREATE TABLE")
-	case len(s.Missing) > 0:
-		needs = append(needs, "CREATE TABLE", "ALTER TABLE")
+		needs = append(needs, "CREATE DATABASE", "CREATE TABLE", "CREATE VIEW")
+	case len(s.Changes) > 0:
+		needs = append(needs, "CREATE TABLE", "CREATE VIEW", "ALTER TABLE")
 	}
 	var lacks []string
 	known := true

@@ -19,7 +19,7 @@ func server(change func(*preflight.Store)) *preflight.Store {
 	now := time.Date(2026, 11, 24, 5, 0, 0, 0, time.UTC)
 	s := &preflight.Store{
 		Address: "ch:9000", Database: "sextant", Version: "26.7.2.1", HasDatabase: true,
-		Rights: map[string]flow.Tristate{"INSERT": flow.Yes, "SELECT": flow.Yes, "CREATE TABLE": flow.No, "ALTER TABLE": flow.No, "CREATE DATABASE": flow.No},
+		Rights: map[string]flow.Tristate{"INSERT": flow.Yes, "SELECT": flow.Yes, "CREATE TABLE": flow.No, "CREATE VIEW": flow.No, "ALTER TABLE": flow.No, "CREATE DATABASE": flow.No},
 		Disks:  []preflight.Disk{{Name: "default", Free: 50e9, Total: 100e9}},
 		Now:    now, Then: now, Trip: time.Millisecond,
 	}
@@ -38,18 +38,21 @@ func TestClickHouse(t *testing.T) {
 		want    []string
 	}{
 		{"all well", "", server(nil), []string{
-			"server | ok | ch:9000: ClickHouse 26.7.2.1", "schema | ok | database sextant has all tables and columns",
+			"server | ok | ch:9000: ClickHouse 26.7.2.1", "schema | ok | database sextant is as it should be",
 			"rights | ok | the user may INSERT, SELECT", "disk | ok | default: 50 GB free of 100 GB",
 		}},
 		{"new", "schema rights", server(func(s *store) {
-			s.HasDatabase, s.Missing = false, []string{"flows", "gaps"}
-			s.Rights = map[string]flow.Tristate{"INSERT": flow.Yes, "SELECT": flow.Yes, "CREATE TABLE": flow.Yes, "ALTER TABLE": flow.Yes, "CREATE DATABASE": flow.Yes}
+			s.HasDatabase, s.Changes = false, []string{"CREATE TABLE flows", "CREATE TABLE gaps"}
+			s.Rights = map[string]flow.Tristate{"INSERT": flow.Yes, "SELECT": flow.Yes, "CREATE TABLE": flow.Yes, "CREATE VIEW": flow.Yes, "ALTER TABLE": flow.Yes, "CREATE DATABASE": flow.Yes}
 		}), []string{
-			"schema | note | there is no database sextant yet", "rights | ok | the user may INSERT, SELECT, CREATE DATABASE, CREATE TABLE",
+			"schema | note | there is no database sextant yet", "rights | ok | the user may INSERT, SELECT, CREATE DATABASE, CREATE TABLE, CREATE VIEW",
 		}},
-		{"of an older program", "schema rights", server(func(s *store) { s.Missing = []string{"flows.egress_ip", "pulls"} }), []string{
-			"schema | note | database sextant lacks flows.egress_ip, pulls", "rights | fail | the user may not CREATE TABLE, ALTER TABLE",
+		{"of an older program", "schema rights", server(func(s *store) { s.Changes = []string{"ALTER TABLE flows", "CREATE TABLE pulls"} }), []string{
+			"schema | note | database sextant is not as this program makes it: 2 statements to run", "rights | fail | the user may not CREATE TABLE, CREATE VIEW, ALTER TABLE",
 		}},
+		{"of a newer program", "schema", server(func(s *store) {
+			s.Refusal = errors.New("clickhouse at ch:9000: database sextant has schema version 4; use a newer sextant, or another clickhouse.database")
+		}), []string{"schema | fail | clickhouse at ch:9000: database sextant has schema version 4"}},
 		{"blind", "rights", server(func(s *store) { s.Rights["SELECT"] = flow.No }), []string{"rights | warn | the user may not SELECT"}},
 		{"may nothing", "rights", server(func(s *store) { s.Rights["SELECT"], s.Rights["INSERT"] = flow.No, flow.No }), []string{"rights | fail | the user may not INSERT, SELECT"}},
 		{"nobody tells", "rights disk", server(func(s *store) { s.Rights, s.Disks = nil, nil }), []string{"rights | unknown | what the user may do is not told", "disk | unknown | free space is not told"}},

@@ -1,0 +1,565 @@
+package cookbook
+
+// Queries are the named queries.
+var Queries = []Query{
+	{
+		Name: "adoption", Title: "How much is IPv6 already?",
+		Doc: "Connections that were answered, or that nothing says failed, by the address family of their packets. What goes to a NAT64 prefix " +
+			"ends as IPv4 and is counted apart. Name lookups and pings are many and say little, hence the second share.",
+		SQL: fill(`SELECT way AS direction, sum(a.connections) AS connections, sum(a.ipv6) AS ipv6, sum(a.nat64) AS nat64, sum(a.ipv4) AS ipv4,
+    <ipv6_percent>,
+    <application_percent>,
+    sum(a.failed_ipv6) AS failed_ipv6, sum(a.failed_ipv4) AS failed_ipv4, min(a.completeness_percent) AS completeness_percent
+FROM ipv6_adoption<window> AS a
+ARRAY JOIN ['all', toString(direction)] AS way
+WHERE <scope>
+GROUP BY way ORDER BY way = 'all' DESC, connections DESC`),
+		Columns: []Column{
+			{"direction", "which way the connections go, seen from the cluster; all of them first"},
+			connections,
+			{"ipv6", "to an IPv6 destination"},
+			{"nat64", "over IPv6 to a NAT64 prefix"},
+			{"ipv4", "over IPv4"},
+			{"ipv6_percent", "share of ipv6 in connections"},
+			{"application_percent", "the same without name lookups and pings"},
+			{"failed_ipv6", "IPv6 attempts that were denied, refused or not answered"},
+			{"failed_ipv4", "the same of IPv4"},
+			completeness,
+		},
+	},
+	{
+		Name: "adoption-over-time", Title: "How does the share of IPv6 change?",
+		Doc: "As adoption, every five minutes.",
+		SQL: fill(`SELECT time, sum(a.connections) AS connections, sum(a.ipv6) AS ipv6, sum(a.nat64) AS nat64, sum(a.ipv4) AS ipv4,
+    <ipv6_percent>,
+    <application_percent>,
+    min(a.completeness_percent) AS completeness_percent
+FROM ipv6_adoption<window> AS a
+WHERE <scope>
+GROUP BY time ORDER BY time`),
+		Columns: []Column{
+			{"time", "begin of the five minutes (UTC)"},
+			connections,
+			{"ipv6", "to an IPv6 destination"},
+			{"nat64", "over IPv6 to a NAT64 prefix"},
+			{"ipv4", "over IPv4"},
+			{"ipv6_percent", "share of ipv6 in connections"},
+			{"application_percent", "the same without name lookups and pings"},
+			completeness,
+		},
+	},
+	{
+		Name: "adoption-by-namespace", Title: "Which namespaces are on IPv6, and which are not?",
+		Doc: "As adoption, of the cluster's own end: who connects, or who is connected to from outside. A row without namespace is the nodes' own traffic.",
+		SQL: fill(`SELECT cluster, namespace, sum(a.connections) AS connections, sum(a.ipv6) AS ipv6, sum(a.nat64) AS nat64, sum(a.ipv4) AS ipv4,
+    <ipv6_percent>,
+    <application_percent>,
+    min(a.completeness_percent) AS completeness_percent
+FROM ipv6_adoption<window> AS a
+WHERE <scope>
+GROUP BY cluster, namespace ORDER BY ipv4 + nat64 DESC, namespace <limit>`),
+		Columns: []Column{
+			cluster,
+			{"namespace", "namespace"},
+			connections,
+			{"ipv6", "to an IPv6 destination"},
+			{"nat64", "over IPv6 to a NAT64 prefix"},
+			{"ipv4", "over IPv4"},
+			{"ipv6_percent", "share of ipv6 in connections"},
+			{"application_percent", "the same without name lookups and pings"},
+			completeness,
+		},
+	},
+	{
+		Name: "adoption-by-workload", Title: "Which workloads are on IPv6, and which are not?",
+		Doc: "As adoption-by-namespace, for workloads.",
+		SQL: fill(`SELECT cluster, namespace, workload, sum(a.connections) AS connections, sum(a.ipv6) AS ipv6, sum(a.nat64) AS nat64, sum(a.ipv4) AS ipv4,
+    <ipv6_percent>,
+    <application_percent>,
+    min(a.completeness_percent) AS completeness_percent
+FROM ipv6_adoption<window> AS a
+WHERE <scope>
+GROUP BY cluster, namespace, workload ORDER BY ipv4 + nat64 DESC, namespace, workload <limit>`),
+		Columns: []Column{
+			cluster,
+			{"namespace", "namespace"},
+			{"workload", "workload"},
+			connections,
+			{"ipv6", "to an IPv6 destination"},
+			{"nat64", "over IPv6 to a NAT64 prefix"},
+			{"ipv4", "over IPv4"},
+			{"ipv6_percent", "share of ipv6 in connections"},
+			{"application_percent", "the same without name lookups and pings"},
+			completeness,
+		},
+	},
+	{
+		Name: "ways-out", Title: "Which way do connections leave the cluster, and how do we know?",
+		Doc: "Classes of connections from the cluster to the world, denied ones left out. Evidence tells observed translation from what settings or prefixes imply.",
+		SQL: fill(`SELECT class, class_evidence AS evidence, sum(p.connections) AS connections, round(100 * connections / sum(connections) OVER (), 1) AS percent,
+    min(p.completeness_percent) AS completeness_percent
+FROM translation_paths<window> AS p
+WHERE direction = 'egress' AND <scope>
+GROUP BY class, class_evidence ORDER BY connections DESC, class, evidence`),
+		Columns: []Column{
+			{"class", "which way they took"}, {"evidence", "how that is known"}, connections, {"percent", "share of all of them"}, completeness,
+		},
+	},
+	{
+		Name: "ipv4-dependencies", Title: "Who still needs IPv4 to reach the outside, for what, and why?",
+		Doc: "What was reached over IPv4 or NAT64. The cause is told from what was seen: policy (IPv6 to the same name is denied), fallback (IPv6 was tried and failed), " +
+			"application (the name has an IPv6 address that was not used), no_aaaa (the name has none), literal (no name was asked for), or unknown " +
+			"(DNS answers of that workload are not seen: let Cilium's DNS proxy see them).",
+		SQL: fill(`SELECT cluster, namespace, workload, destination, port, class, cause, sum(d.connections) AS connections, sum(d.failed) AS failed,
+    max(d.last) AS last, any(d.owner) AS owner, min(d.completeness_percent) AS completeness_percent
+FROM ipv4_dependencies<window> AS d
+WHERE <scope>
+GROUP BY cluster, namespace, workload, destination, port, class, cause
+ORDER BY connections DESC, namespace, workload, destination, port <limit>`),
+		Columns: []Column{
+			cluster,
+			{"namespace", "who needs it; none: a node itself"},
+			{"workload", "who needs it"},
+			{"destination", "name of what was reached, or its address"},
+			{"port", "its port"},
+			{"class", "which way it took"},
+			{"cause", "why it was not IPv6"},
+			connections,
+			{"failed", "those refused or not answered"},
+			{"last", "when it was last used (UTC)"},
+			owner, completeness,
+		},
+	},
+	{
+		Name: "unexpected-ipv4", Title: "What leaves over IPv4 though nothing says that it has to?",
+		Doc: "IPv4 dependencies but for those whose destination has no IPv6 address and those that fell back. What is unknown counts as unexpected.",
+		SQL: fill(`SELECT cluster, namespace, workload, node, destination, address, port, cause, sum(d.connections) AS connections,
+    min(d.first) AS first, max(d.last) AS last, any(d.owner) AS owner, min(d.completeness_percent) AS completeness_percent
+FROM unexpected_ipv4_egress<window> AS d
+WHERE <scope>
+GROUP BY cluster, namespace, workload, node, destination, address, port, cause
+ORDER BY connections DESC, namespace, workload, destination, address, port <limit>`),
+		Columns: []Column{
+			cluster,
+			{"namespace", "who; none: a node itself"},
+			{"workload", "who"},
+			{"node", "the node, where it is a node itself"},
+			{"destination", "name of what was reached, or its address"},
+			{"address", "its address"},
+			{"port", "its port"},
+			{"cause", "why it was not IPv6, as in ipv4-dependencies"},
+			connections,
+			{"first", "when it was first used (UTC)"},
+			{"last", "when it was last used (UTC)"},
+			owner, completeness,
+		},
+	},
+	{
+		Name: "avoidable-ipv4", Title: "Where is IPv4 used though a usable IPv6 address had been answered?",
+		Doc: "The pod had asked for the name's IPv6 addresses, had got one, and connected over IPv4 without trying it. These connections move to IPv6 without anybody else's help.",
+		SQL: fill(`SELECT cluster, source_namespace AS namespace, source_workload AS workload, destination_name AS destination, destination_port AS port, outcome,
+    count() AS connections, max(last) AS last_time, arrayStringConcat(any(source_tags), ', ') AS owner, <completeness> AS completeness_percent
+FROM each_connection
+WHERE <in window> AND avoidable_ipv4 = 1 AND <source>
+GROUP BY cluster, namespace, workload, destination, port, outcome
+ORDER BY connections DESC, namespace, workload, destination <limit>`),
+		Columns: []Column{
+			cluster,
+			{"namespace", "who"},
+			{"workload", "who"},
+			{"destination", "name that was asked for"},
+			{"port", "its port"},
+			{"outcome", "how they went"},
+			connections,
+			{"last_time", "when it last happened (UTC)"},
+			owner, completeness,
+		},
+	},
+	{
+		Name: "fallbacks", Title: "Where is IPv6 tried first and fails, so that IPv4 has to help out, and what does it cost?",
+		Doc: "IPv6 attempts whose IPv4 retry got through. The delay is the time between the two, which the application waited for nothing.",
+		SQL: fill(`SELECT cluster, namespace, workload, destination, address, port, outcome, attempts, mean_ms, p95_ms, max_ms, lost_seconds, last, completeness_percent
+FROM fallbacks<window>
+WHERE <scope>
+ORDER BY lost_seconds DESC, attempts DESC <limit>`),
+		Columns: []Column{
+			cluster,
+			{"namespace", "who"},
+			{"workload", "who"},
+			{"destination", "name, or service, that was tried"},
+			{"address", "IPv6 address that failed"},
+			{"port", "its port"},
+			{"outcome", "how the IPv6 attempts went"},
+			{"attempts", "how many fell back"},
+			{"mean_ms", "milliseconds lost by one, on average"},
+			{"p95_ms", "milliseconds that 95 % lost at most"},
+			{"max_ms", "most milliseconds lost by one"},
+			{"lost_seconds", "seconds lost by all"},
+			{"last", "when it last happened (UTC)"},
+			completeness,
+		},
+	},
+	{
+		Name: "nat64", Title: "What is reached through NAT64?",
+		Doc: "Destinations by the IPv4 address inside: to whom, and to every rate limit, the connection comes from the translator's IPv4 address.",
+		SQL: fill(`SELECT embedded_ipv4_address AS embedded_ipv4, any(destination_name) AS name, max(class_evidence) AS evidence, count() AS connections,
+    countIf(outcome IN ('refused', 'unanswered', 'denied')) AS failed, uniqExact(source_namespace, source_workload) AS workloads,
+    arraySort(groupUniqArray(10)(concat(source_namespace, '/', source_workload))) AS who, max(last) AS last_time, <completeness> AS completeness_percent
+FROM each_connection
+WHERE <in window> AND class = 'nat64' AND <source>
+GROUP BY embedded_ipv4 ORDER BY connections DESC, embedded_ipv4 <limit>`),
+		Columns: []Column{
+			{"embedded_ipv4", "IPv4 address inside the destination"},
+			{"name", "a name that it was asked for by"},
+			{"evidence", "how that it is NAT64 is known, at best"},
+			connections,
+			{"failed", "those refused, denied or not answered"},
+			{"workloads", "how many workloads reach it"},
+			{"who", "up to ten of them"},
+			{"last_time", "when it was last reached (UTC)"},
+			completeness,
+		},
+	},
+	{
+		Name: "nat64-trouble", Title: "Which NAT64 destinations fail or are slow?",
+		Doc: "Failures are those of connections. The time is the TCP handshake's, from SYN to SYN-ACK as a node saw them in the last ten minutes of the window, where its flows are kept; beside it " +
+			"that of other IPv6 connections to the world, one in four of them, to compare. A packet that was dropped for the lack of a translation counts in drops.",
+		SQL: fill(`WITH handshakes AS (
+    SELECT class = 'nat64' AS through, if(through, if(is_reply = 'yes', source_ip, destination_ip), toIPv6('::')) AS server,
+        if(is_reply = 'yes', destination_ip, source_ip) AS client, if(is_reply = 'yes', destination_port, source_port) AS client_port, toStartOfFiveMinutes(time) AS five_minutes,
+        minIf(time, is_reply = 'no') AS asked, minIf(time, is_reply = 'yes') AS answered
+    FROM flows
+    WHERE time >= greatest(<since>, <until> - INTERVAL 10 MINUTE) AND time < <until> AND event_type = 'trace' AND direction = 'egress' AND protocol = 'tcp' AND tcp_flags IN ('SYN', 'SYN,ACK') AND <cluster>
+        AND (class = 'nat64' OR class IN ('nat66', 'native6') AND if(is_reply = 'yes', destination_port, source_port) % 4 = 0)
+    GROUP BY ALL HAVING asked > 0 AND answered > asked
+),
+times AS (
+    SELECT through, server, round(quantile(0.5)(ns) / 1e6, 2) AS median_ms, round(quantile(0.95)(ns) / 1e6, 2) AS p95_ms
+    FROM (SELECT through, server, toUnixTimestamp64Nano(answered) - toUnixTimestamp64Nano(asked) AS ns FROM handshakes) GROUP BY through, server
+)
+SELECT c.name AS name, c.embedded_ipv4 AS embedded_ipv4, c.connections AS connections, c.failed AS failed, c.failed_percent AS failed_percent,
+    nullIf(h.median_ms, 0) AS median_ms, nullIf(h.p95_ms, 0) AS p95_ms, nullIf(max(h.others_median_ms) OVER (), 0) AS others_median_ms, <completeness> AS completeness_percent
+FROM (
+    SELECT destination_ip, any(destination_name) AS name, any(embedded_ipv4_address) AS embedded_ipv4, count() AS connections,
+        countIf(outcome IN ('refused', 'unanswered', 'denied')) AS failed, round(100 * failed / connections, 1) AS failed_percent
+    FROM each_connection
+    WHERE <in window> AND class = 'nat64' AND <source>
+    GROUP BY destination_ip
+) AS c
+LEFT JOIN (SELECT *, maxIf(median_ms, NOT through) OVER () AS others_median_ms FROM times) AS h ON h.server = c.destination_ip
+ORDER BY failed DESC, p95_ms DESC, connections DESC <limit>`),
+		Columns: []Column{
+			{"name", "a name of the destination"},
+			{"embedded_ipv4", "IPv4 address inside it"},
+			connections,
+			{"failed", "those refused, denied or not answered"},
+			{"failed_percent", "their share"},
+			{"median_ms", "milliseconds that half of the handshakes took at most; empty where none is kept"},
+			{"p95_ms", "milliseconds that 95 % took at most"},
+			{"others_median_ms", "median of IPv6 connections to the world that need no NAT64"},
+			completeness,
+		},
+	},
+	{
+		Name: "egress-addresses", Title: "Who shares the address that the outside sees?",
+		Doc: "Who limits by address counts all of these as one; who limits IPv6 by /64, as registries do, counts all of one network. Behind a NAT64 the outside sees the translator's address, which nothing here tells: such a row has no address.",
+		SQL: fill(`SELECT egress_address, if(family = 'ipv6' AND egress_address != '', concat(toString(IPv6CIDRToRange(any(egress_ip), 64).1), '/64'), egress_address) AS network,
+    family, max(egress_ip_evidence) AS evidence, count() AS connections, uniqExact(source_node) AS nodes, uniqExact(source_namespace, source_workload) AS workloads,
+    arraySort(groupUniqArray(10)(if(source_workload = '', concat('node ', source_node), concat(source_namespace, '/', source_workload)))) AS who,
+    sum(connections) OVER (PARTITION BY network) AS network_connections, <completeness> AS completeness_percent
+FROM each_connection
+WHERE <in window> AND direction = 'egress' AND outcome != 'denied' AND <source>
+GROUP BY egress_address, family ORDER BY workloads DESC, connections DESC <limit>`),
+		Columns: []Column{
+			{"egress_address", "address that the outside sees, best known; empty where it is not known"},
+			{"network", "its /64, or the IPv4 address"},
+			{"family", "address family of the packets"},
+			{"evidence", "how the address is known, at best"},
+			connections,
+			{"nodes", "nodes behind it"},
+			{"workloads", "workloads behind it"},
+			{"who", "up to ten of them"},
+			{"network_connections", "connections of the whole network"},
+			completeness,
+		},
+	},
+	{
+		Name: "drops", Title: "Whom do policies and the datapath cut off, per family?",
+		Doc: "Connections that were denied, or lost packets to a drop.",
+		SQL: fill(`SELECT cluster, family, drop_reason, direction, source_namespace AS namespace, source_workload AS workload, <destination_of> AS destination, destination_port AS port,
+    outcome, count() AS connections, max(last) AS last_time, <completeness> AS completeness_percent
+FROM each_connection
+WHERE <in window> AND (outcome = 'denied' OR drop_reason != '') AND <source>
+GROUP BY ALL ORDER BY connections DESC, family, namespace, workload, destination <limit>`),
+		Columns: []Column{
+			cluster,
+			{"family", "address family"},
+			{"drop_reason", "why packets were dropped"},
+			{"direction", "which way they go, seen from the cluster"},
+			{"namespace", "who connects"},
+			{"workload", "who connects"},
+			{"destination", "name, workload or address connected to"},
+			{"port", "its port"},
+			{"outcome", "how they went"},
+			connections,
+			{"last_time", "when it last happened (UTC)"},
+			completeness,
+		},
+	},
+	{
+		Name: "inbound", Title: "What comes in from the world to pods?",
+		Doc: "Connections from the world that end at a pod's address, by family. Those that a node handed on under its own address (client_hidden) have lost their client's.",
+		SQL: fill(`SELECT cluster, destination_namespace AS namespace, destination_workload AS workload, destination_service AS service, destination_port AS port, family, class_rule AS way,
+    count() AS connections, uniqExact(source_ip) AS clients, countIf(outcome IN ('refused', 'unanswered', 'denied')) AS failed, max(last) AS last_time, <completeness> AS completeness_percent
+FROM each_connection
+WHERE <in window> AND direction = 'ingress' AND destination_side = 'pod' AND <destination>
+GROUP BY ALL ORDER BY connections DESC, namespace, workload, family, way <limit>`),
+		Columns: []Column{
+			cluster,
+			{"namespace", "who is reached"},
+			{"workload", "who is reached"},
+			{"service", "service that the pod is an endpoint of"},
+			{"port", "port of the pod"},
+			{"family", "address family"},
+			{"way", "how they come, as the verdict's rule says"},
+			connections,
+			{"clients", "source addresses"},
+			{"failed", "those refused, denied or not answered"},
+			{"last_time", "when it last happened (UTC)"},
+			completeness,
+		},
+	},
+	{
+		Name: "services", Title: "Which services are declared for both families and used on one?",
+		Doc: "All services, those that are declared dual-stack and were used on one family alone first. A connection is a service's where it was seen at its frontend, or where it went to one of its endpoints.",
+		SQL: fill(`SELECT cluster, namespace, service, policy, declared, used, declared = 'dual' AND used IN ('ipv4', 'ipv6') AS one_family, ipv6, ipv4, failed_ipv6, failed_ipv4,
+    ready_ipv6, ready_ipv4, findings, completeness_percent
+FROM service_families<window>
+WHERE <cluster> AND ({namespace:String} = '' OR namespace = {namespace:String})
+ORDER BY one_family DESC, failed_ipv6 + failed_ipv4 DESC, namespace, service <limit>`),
+		Columns: []Column{
+			cluster,
+			{"namespace", "namespace"},
+			{"service", "service"},
+			{"policy", "its ipFamilyPolicy"},
+			{"declared", "families that it has: dual, ipv6, ipv4 or none"},
+			{"used", "families by which it was reached"},
+			{"one_family", "1 where it has both and was reached by one"},
+			{"ipv6", "connections over IPv6"},
+			{"ipv4", "connections over IPv4"},
+			{"failed_ipv6", "failed ones"},
+			{"failed_ipv4", "failed ones"},
+			{"ready_ipv6", "ready endpoints"},
+			{"ready_ipv4", "ready endpoints"},
+			{"findings", "what the inventory finds"},
+			completeness,
+		},
+	},
+	{
+		Name: "unsure", Title: "Which verdicts are unknown or only inferred, why, and what would make them certain?",
+		Doc: "Connections by the rule that decided their class.",
+		SQL: fill(`SELECT class, class_evidence AS evidence, class_rule AS rule, count() AS connections, round(100 * connections / sum(connections) OVER (), 1) AS percent,
+    transform(toString(class_rule), ` + ruleNames + `,
+        ` + ruleRemedies + `, '') AS makes_certain, <completeness> AS completeness_percent
+FROM each_connection
+WHERE <in window> AND class_evidence IN ('none', 'inferred') AND <source>
+GROUP BY class, class_evidence, class_rule ORDER BY class = 'unknown' DESC, connections DESC, rule <limit>`),
+		Columns: []Column{
+			{"class", "which way they took, as far as known"},
+			{"evidence", "how that is known"},
+			{"rule", "the rule that decided, or why it is unknown"},
+			connections,
+			{"percent", "share of all that are not certain"},
+			{"makes_certain", "what would make it certain"},
+			completeness,
+		},
+	},
+	{
+		Name: "recent", Title: "Which connections were made last?",
+		Doc: "One row each, the newest first. The id is what the query connection takes.",
+		SQL: fill(`SELECT first, id, source_namespace AS namespace, source_workload AS workload, source_address, <destination_of> AS destination, destination_address, destination_port AS port,
+    protocol, class, outcome
+FROM each_connection
+WHERE <in window> AND <source>
+ORDER BY first DESC, id <limit>`),
+		Columns: []Column{
+			{"first", "when it began (UTC)"},
+			{"id", "its id"},
+			{"namespace", "who connected"},
+			{"workload", "who connected"},
+			{"source_address", "from where"},
+			{"destination", "name, workload or address connected to"},
+			{"destination_address", "its address"},
+			{"port", "its port"},
+			{"protocol", "its protocol"},
+			{"class", "which way it took"},
+			{"outcome", "how it went"},
+		},
+	},
+	{
+		Name: "connection", Title: "What is the whole story of one connection?",
+		Doc: "The connection's own row first, then every flow of it that is still kept, of both nodes and in both directions, in the order of time. Flows to a service's address before load-balancing are among them.",
+		SQL: fill(`WITH (SELECT (first, last, source_ip, source_port, destination_ip, protocol) FROM each_connection WHERE id = {id:UUID} LIMIT 1) AS c
+SELECT time, node, record, source, destination, says, verdict, class, evidence, rule
+FROM (
+    SELECT 0 AS part, first AS time, node, 'connection' AS record, concat(source_address, ' ', toString(source_port)) AS source, concat(destination_address, ' ', toString(destination_port)) AS destination,
+        concat(source_namespace, '/', source_workload, ' to ', <destination_of>, ', ', toString(flows), ' flows, ', toString(dateDiff('millisecond', first, last)), ' ms',
+            if(fallen_back = 1, ', fell back to IPv4', ''), if(fallback_of != toUUID('00000000-0000-0000-0000-000000000000'), concat(', retry of ', toString(fallback_of)), ''),
+            if(avoidable_ipv4 = 1, ', IPv4 was avoidable', ''), if(drop_reason != '', concat(', ', drop_reason), '')) AS says,
+        toString(outcome) AS verdict, toString(class) AS class, toString(class_evidence) AS evidence, toString(class_rule) AS rule
+    FROM each_connection WHERE id = {id:UUID} LIMIT 1
+    UNION ALL
+    SELECT 1, time, node, toString(event_type), concat(replaceRegexpOne(toString(source_ip), '^::ffff:([0-9.]+)$', '\\1'), ' ', toString(source_port)),
+        concat(replaceRegexpOne(toString(destination_ip), '^::ffff:([0-9.]+)$', '\\1'), ' ', toString(destination_port)),
+        concat(toString(observation_point), ' ', toString(trace_reason), ' ', toString(tcp_flags), if(drop_reason != '', concat(' ', toString(drop_reason)), ''), if(duplicate != '', concat(', ', toString(duplicate)), '')),
+        toString(verdict), toString(class), toString(class_evidence), toString(class_rule)
+    FROM flows
+    WHERE time >= c.1 - INTERVAL 1 SECOND AND time <= c.2 + INTERVAL 1 SECOND AND protocol = c.6
+        AND (source_ip = c.3 AND source_port = c.4 AND (c.4 != 0 OR destination_ip = c.5) OR destination_ip = c.3 AND destination_port = c.4 AND (c.4 != 0 OR source_ip = c.5))
+)
+ORDER BY part, time <limit>`),
+		Columns: []Column{
+			{"time", "when (UTC)"},
+			{"node", "who saw it"},
+			{"record", "connection, or the kind of event"},
+			{"source", "address and port"},
+			{"destination", "address and port"},
+			{"says", "what it says"},
+			{"verdict", "outcome of the connection, verdict on the packet"},
+			{"class", "which way it took"},
+			{"evidence", "how that is known"},
+			{"rule", "the rule that decided"},
+		},
+	},
+	{
+		Name: "completeness", Title: "Can these numbers be trusted: how much was seen?",
+		Doc: "The share of time in which a node's flows were observed: its heartbeats, less its gaps. A node that fell silent is expected. Hidden is 1 where settings keep the node's own connections, image pulls among them, from showing.",
+		SQL: fill(`SELECT cluster, node, expected_seconds, observed_seconds, completeness_percent, flows, lost_events, causes, hidden
+FROM completeness<window>
+WHERE <cluster>
+ORDER BY completeness_percent, cluster, node <limit>`),
+		Columns: []Column{
+			cluster,
+			{"node", "node"},
+			{"expected_seconds", "seconds of the window in which it was there"},
+			{"observed_seconds", "seconds of these in which it was observed"},
+			completeness,
+			{"flows", "flows that its heartbeats count"},
+			{"lost_events", "events that gaps count"},
+			{"causes", "why there are gaps"},
+			{"hidden", "1 where its own connections do not show"},
+		},
+	},
+	{
+		Name: "gaps", Title: "What was not seen, and why?",
+		Doc: "Gaps that touch the window. No rows: none is known.",
+		SQL: fill("SELECT cluster, node, cause, min(`from`) AS since, max(`to`) AS until, count() AS gaps, sum(count) AS events, any(detail) AS why\nFROM gaps\n" +
+			"WHERE `to` >= <since> AND `from` < <until> AND <cluster>\nGROUP BY cluster, node, cause ORDER BY since, node, cause <limit>"),
+		Columns: []Column{
+			cluster,
+			{"node", "node; none: not tied to one"},
+			{"cause", "why"},
+			{"since", "when the first one began (UTC)"},
+			{"until", "when the last one ended (UTC)"},
+			{"gaps", "how many there are"},
+			{"events", "events lost; empty where nobody counted"},
+			{"why", "what was noticed"},
+		},
+	},
+	{
+		Name: "pulls", Title: "Which images do nodes pull, from where, and how does it go?",
+		Doc: "By registry and node, from Kubernetes' events. An answer without rows: no events were seen, as in a recording without an API server.",
+		SQL: fill(`SELECT cluster, registry, node, sum(p.pulls) AS pulls, sumIf(p.pulls, result = 'rate_limited') AS rate_limited, sumIf(p.pulls, result IN ('failed', 'denied', 'not_found', 'unreachable')) AS failed,
+    uniqExact(repository) AS repositories, sum(p.bytes) AS bytes, round(avg(duration_ms)) AS mean_ms, max(time) AS last_time
+FROM image_pulls AS p
+WHERE time >= <since> AND time < <until> AND result != 'present' AND <scope>
+GROUP BY cluster, registry, node ORDER BY pulls DESC, registry, node <limit>`),
+		Columns: []Column{
+			cluster,
+			{"registry", "registry of the images"},
+			{"node", "node that pulled"},
+			{"pulls", "pulls for which a registry was asked"},
+			{"rate_limited", "those that the registry put off"},
+			{"failed", "those that failed otherwise"},
+			{"repositories", "how many different ones"},
+			{"bytes", "size of the images, where told"},
+			{"mean_ms", "milliseconds of one, on average"},
+			{"last_time", "the last one (UTC)"},
+		},
+	},
+	{
+		Name: "prefixes", Title: "Which prefixes has the cluster, and how full are they?",
+		Doc: "As in the last inventory, whatever the window.",
+		SQL: fill(`SELECT cluster, kind, family, prefix, node, mode, total, used, used_percent, findings, detail, time
+FROM prefix_plan
+WHERE <cluster>
+ORDER BY cluster, kind, family, prefix <limit>`),
+		Columns: []Column{
+			cluster,
+			{"kind", "whose prefix"},
+			{"family", "address family"},
+			{"prefix", "prefix; empty where it is not told"},
+			{"node", "node that has it"},
+			{"mode", "IPAM mode"},
+			{"total", "how many node prefixes or addresses fit"},
+			{"used", "how many of these are given out"},
+			{"used_percent", "their share"},
+			{"findings", "what deserves attention"},
+			{"detail", "the same in a sentence"},
+			{"time", "of the inventory (UTC)"},
+		},
+	},
+	{
+		Name: "findings", Title: "What in the cluster's set-up deserves attention?",
+		Doc: "As in the last inventory, whatever the window.",
+		SQL: fill(`SELECT cluster, finding, kind, family, namespace, name, node, detail, time
+FROM inventory_findings
+WHERE <cluster> AND ({namespace:String} = '' OR namespace = {namespace:String})
+ORDER BY finding, family, kind, namespace, name <limit>`),
+		Columns: []Column{
+			cluster,
+			{"finding", "what it is, in a word that does not change"},
+			{"kind", "of what"},
+			{"family", "address family"},
+			{"namespace", "of what"},
+			{"name", "of what"},
+			{"node", "on which node"},
+			{"detail", "the same in a sentence"},
+			{"time", "of the inventory (UTC)"},
+		},
+	},
+	{
+		Name: "storage", Title: "What does the history take on disk, and what would more of it take?",
+		Doc: "Tables, and then their columns by size. Of this server, whatever the window; the last number says what a day takes where a thousand flows come every second and are like those that are stored.",
+		SQL: `WITH (SELECT sum(p.rows) FROM system.parts AS p WHERE active AND database = currentDatabase() AND table = 'flows') AS flows
+SELECT table, column, s.stored AS rows, s.size AS bytes, round(bytes / rows, 3) AS bytes_per_row, if(flows > 0, round(bytes / flows, 3), NULL) AS bytes_per_flow,
+    if(seconds > 60, round(86400 * bytes / seconds), NULL) AS bytes_per_day, if(flows > 0, round(bytes / flows * 86400 * 1000 / 1e9, 3), NULL) AS gigabytes_per_day_at_1000
+FROM (
+    SELECT table, '' AS column, sum(p.rows) AS stored, sum(p.bytes_on_disk) AS size, if(min(p.min_time) > 0, dateDiff('second', min(p.min_time), max(p.max_time)), 0) AS seconds
+    FROM system.parts AS p WHERE active AND database = currentDatabase() GROUP BY table
+    UNION ALL
+    SELECT table, column, sum(p.rows), sum(p.column_bytes_on_disk), if(min(p.min_time) > 0, dateDiff('second', min(p.min_time), max(p.max_time)), 0)
+    FROM system.parts_columns AS p WHERE active AND database = currentDatabase() GROUP BY table, column
+) AS s
+WHERE stored > 0 AND (column = '' OR size > 0)
+ORDER BY column = '' DESC, bytes DESC, table, column LIMIT {limit:UInt32}`,
+		Columns: []Column{
+			{"table", "table"},
+			{"column", "column; empty: the whole table, its indexes included"},
+			{"rows", "rows, repeated ones that are not merged yet among them"},
+			{"bytes", "bytes on disk"},
+			{"bytes_per_row", "bytes on disk of one"},
+			{"bytes_per_flow", "bytes on disk for each flow that is stored"},
+			{"bytes_per_day", "bytes that a day takes, by the time that is stored; empty where that is not known"},
+			{"gigabytes_per_day_at_1000", "what a day takes at 1,000 flows a second; twice that at 2,000"},
+		},
+	},
+}
+
+// Columns that many answers have.
+var (
+	cluster      = Column{"cluster", "cluster"}
+	connections  = Column{"connections", "how many connections"}
+	owner        = Column{"owner", "labels and annotations that the settings name, of the pod or its namespace"}
+	completeness = Column{"completeness_percent", "share of the nodes' time in which flows were observed: a number with less than 100 beside it is too low"}
+)
