@@ -38,6 +38,7 @@ func (cmd *demoCmd) init() {
 	cmd.httpCfg.Listen = "localhost:9646"
 	cmd.plant.clickhouseCfg.Address = ""
 	cmd.plant.clickhouseCfg.StoreUUID = true
+	cmd.plant.clusterCfg.enrich.Labels = []string{"team"} // of the recorded namespaces
 	cmd.settings = append(sections{newSection("http", true, &cmd.httpCfg)}, cmd.plant.sections(false)...)
 	cmd.Plugins = cmd.settings.plugins()
 }

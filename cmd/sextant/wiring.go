@@ -140,6 +140,7 @@ func (p *plant) build(a *app, plan blueprint, tracer trace.Tracer) error {
 			if err := p.clickhouseCfg.Validate(); err != nil {
 				return err
 			}
+			p.clickhouseCfg.Program = versionText()
 			p.store = clickhouse.New(p.clickhouseCfg, a.logger.With("sink", name), p.registry)
 			out.Sink = p.store
 			if plan.spool && p.spoolCfg.Enabled() {

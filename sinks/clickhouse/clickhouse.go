@@ -89,7 +89,8 @@ func (s *Sink) Check(ctx context.Context) error {
 }
 
 // Write stores a delivery, see collector.Sink. It is one insert for each table: when one fails, the next try repeats those
-// before it, which the server then ignores.
+// before it, which does not store them twice. Connecting may move rows of older tables first (see planner.rebuild), which
+// takes as long as it takes.
 func (s *Sink) Write(ctx context.Context, d collector.Delivery) error {
 	if s.conn == nil {
 		c, err := s.open(ctx)

@@ -83,7 +83,7 @@ const known = "toUInt32((`late` = 0) * 134217728" +
 	" + (`fallback_of` != toUUID('00000000-0000-0000-0000-000000000000')) + `fallen_back` + `avoidable_ipv4`, 15) * 1048576" +
 	" + toInt8(`view`) * 65536 + least(`flows`, 65535))"
 
-// gaps has one row of each gap that several tell in the same words.
+// gaps are few, and no part of it is dropped whole.
 func (c Config) gaps() table {
 	return table{
 		name:    "gaps",
