@@ -5,9 +5,10 @@ VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unkn
 GOFLAGS_BUILD := -trimpath -ldflags "-s -w -X main.version=$(VERSION)"
 FUZZTIME ?= 20s
 BENCHTIME ?= 1s
+ROWS ?= 1000000
 
 .DEFAULT_GOAL := help
-.PHONY: help build run test test-hubble test-kube kube race lint fuzz bench golden docs engine check clean
+.PHONY: help build run test test-hubble test-kube kube race lint fuzz bench bench-history golden docs engine check clean
 
 help: ## print this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -55,6 +56,9 @@ fuzz: ## every fuzz target for FUZZTIME each
 
 bench: engine ## the benchmarks
 	go test -run "^$$" -bench . -benchmem -benchtime $(BENCHTIME) ./...
+
+bench-history: engine ## what the history costs: bytes a flow, milliseconds an answer (ROWS=10000000 takes minutes)
+	go run ./test/bench -rows $(ROWS) -check
 
 golden: ## write the golden files anew; then read the difference
 	go test ./... -update
