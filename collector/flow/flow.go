@@ -108,6 +108,7 @@ type Endpoint struct {
 	WorkloadKind Name
 	Node         Name  // where it lives
 	Zone         Name  // topology zone, known from the flow itself only for endpoints of the observing node
+	Region       Name  // topology region of that node
 	Labels       Names // as Cilium prints them, source prefix included
 	Tags         Names // labels and annotations that the settings ask for, of the pod or else of its namespace: "team=shop"
 }

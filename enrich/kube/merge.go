@@ -22,7 +22,7 @@ type merged struct {
 }
 
 // merge puts together what was told. Where there are two words for one thing, Hubble's stands.
-func (s *Stage) merge(key mergeKey) *merged {
+func (s *Stage) merge(x *Index, key mergeKey) *merged {
 	m := &merged{mergeKey: key}
 	e, who := key.told.Get(), key.who.Get()
 	fill(&e.Cluster, who.Cluster)
@@ -37,6 +37,9 @@ func (s *Stage) merge(key mergeKey) *merged {
 	fill(&e.Node, key.node)
 	if e.Node == key.node {
 		fill(&e.Zone, key.zone)
+		if at, ok := x.Node(key.node); ok {
+			e.Region = at.Region
+		}
 	}
 	e.Tags = who.Tags
 	m.endpoint = s.names.Endpoint(e)

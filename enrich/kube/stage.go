@@ -94,7 +94,7 @@ func (s *Stage) end(t *tally, x *Index, r *flow.Record, e *flow.End, serves bool
 	}
 	m := s.merged.get(&key)
 	if m == nil {
-		m = s.merge(key)
+		m = s.merge(x, key)
 		s.merged.put(m)
 	}
 	e.Endpoint = m.endpoint

@@ -88,7 +88,7 @@ func TestDemoEnds(t *testing.T) {
 	if err := json.Unmarshal(text, &truth); err != nil {
 		t.Fatal(err)
 	}
-	zones := map[string]string{"node-1": "eu-lab-1a", "node-2": "eu-lab-1b"}
+	zones := map[string]string{"node-1": "eu-lab-1a of eu-lab-1", "node-2": "eu-lab-1b of eu-lab-1"}
 	teams := map[string]string{"shop": "storefront", "backend": "platform", "ci": "devex", "monitoring": "sre", "kube-system": "platform", "legacy": "erp"}
 	want := map[netip.Addr]string{}
 	for _, c := range truth.Clients {

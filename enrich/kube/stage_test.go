@@ -58,10 +58,13 @@ func (e *enricher) flow(to string, port uint16, h tells, change ...func(*flow.Re
 	return b
 }
 
-// text prints an end: "cluster lab shop/web-1 Deployment/web on n1 in z1 team=a | shop/web observed".
+// text prints an end: "cluster lab shop/web-1 Deployment/web on n1 in z1 of r1 team=a | shop/web observed".
 func endText(e *flow.End) string {
 	ep := e.Endpoint.Get()
 	text := fmt.Sprintf("%s %s %s/%s %s/%s on %s in %s", e.Resolution, ep.Cluster, ep.Namespace, ep.Pod, ep.WorkloadKind, ep.Workload, ep.Node, ep.Zone)
+	if !ep.Region.IsZero() {
+		text += " of " + ep.Region.String()
+	}
 	for _, tag := range ep.Tags.Get() {
 		text += " " + tag.String()
 	}
@@ -115,21 +118,21 @@ func TestStageEnds(t *testing.T) {
 		{"another namespace", "10.0.2.5", tells{identity: 5000, namespace: "other"}, nil, "unresolved  other/ / on  in ", "namespace"},
 		{"a pod whose address is not known", "10.0.2.77", tells{namespace: "shop", pod: "young"}, nil, "flow lab shop/young StatefulSet/young on n2 in z2 team=web", ""},
 		{"a pod that nobody knows", "10.0.2.77", tells{namespace: "shop", pod: "x", workload: "y", kind: "Job"}, nil, "flow  shop/x Job/y on  in ", ""},
-		{"a pod on this node", "10.0.1.5", tells{id: 7, namespace: "shop", pod: "web-1"}, nil, "flow lab shop/web-1 StatefulSet/web on n1 in z1 team=web", ""},
-		{"a pod on this node that nobody knows", "10.0.1.77", tells{id: 7, namespace: "shop", pod: "x"}, nil, "flow  shop/x / on n1 in z1", ""},
-		{"a pod that should be on another node", "10.0.2.5", tells{id: 7, namespace: "shop", pod: "cart-1"}, nil, "flow lab shop/cart-1 StatefulSet/cart on n1 in z1 team=web", "node"},
+		{"a pod on this node", "10.0.1.5", tells{id: 7, namespace: "shop", pod: "web-1"}, nil, "flow lab shop/web-1 StatefulSet/web on n1 in z1 of r1 team=web", ""},
+		{"a pod on this node that nobody knows", "10.0.1.77", tells{id: 7, namespace: "shop", pod: "x"}, nil, "flow  shop/x / on n1 in z1 of r1", ""},
+		{"a pod that should be on another node", "10.0.2.5", tells{id: 7, namespace: "shop", pod: "cart-1"}, nil, "flow lab shop/cart-1 StatefulSet/cart on n1 in z1 of r1 team=web", "node"},
 		{"an address of pods", "10.0.2.77", tells{}, nil, "unresolved  / / on  in ", ""},
 		{"of the other family", "fd00:1::77", tells{identity: 10}, nil, "unresolved  / / on  in ", ""},
 		{"the identity of pods", "172.20.0.1", tells{identity: 5000}, nil, "unresolved  / / on  in ", ""},
 		{"that of pods of a namespace", "172.20.0.1", tells{identity: 4711}, nil, "unresolved  shop/ / on  in ", ""},
-		{"a pod that starts", "10.0.1.77", tells{id: 7, identity: 5}, nil, "unresolved  / / on n1 in z1", ""},
+		{"a pod that starts", "10.0.1.77", tells{id: 7, identity: 5}, nil, "unresolved  / / on n1 in z1 of r1", ""},
 		{"no address", "", tells{identity: 5000}, nil, "none  / / on  in ", ""},
-		{"the health endpoint", "10.0.1.77", tells{id: 7, identity: 4}, nil, "flow  / / on n1 in z1", ""},
+		{"the health endpoint", "10.0.1.77", tells{id: 7, identity: 4}, nil, "flow  / / on n1 in z1 of r1", ""},
 		{"that of another node", "10.0.2.77", tells{identity: 4}, nil, "none  / / on  in ", ""},
 		{"a node", "192.0.2.2", tells{identity: 6}, nil, "cluster lab / / on n2 in z2", ""},
 		{"a node with a pod's identity", "192.0.2.2", tells{identity: 5000}, nil, "cluster lab / / on n2 in z2", ""},
-		{"this node", "2001:db8::1", tells{id: 3, identity: 1}, nil, "cluster lab / / on n1 in z1", ""},
-		{"this node by another address", "fe80::1", tells{identity: 1}, nil, "flow  / / on n1 in z1", ""},
+		{"this node", "2001:db8::1", tells{id: 3, identity: 1}, nil, "cluster lab / / on n1 in z1 of r1", ""},
+		{"this node by another address", "fe80::1", tells{identity: 1}, nil, "flow  / / on n1 in z1 of r1", ""},
 		{"in a tunnel the identity is not the address's", "172.20.0.1", tells{identity: 1}, tunnel, "none  / / on  in ", ""},
 		{"a pod in a tunnel", "10.0.2.5", tells{identity: 6}, tunnel, "cluster " + cart, ""},
 		{"the world", "203.0.113.9", tells{identity: 2}, nil, "none  / / on  in ", ""},
