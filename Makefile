@@ -32,7 +32,7 @@ test-kube: kube ## the tests against a real kube-apiserver with etcd, in a modul
 kube: .cache/kube/kube-apiserver .cache/kube/etcd ## build kube-apiserver and etcd into .cache/kube, once for each version
 
 # Without -trimpath the packages that they share with the tests are compiled once.
-KUBE_VERSION := $(shell sed -n 's/^\tk8s.io\/kubernetes v/v/p' test/tools/kube/go.mod)
+KUBE_VERSION := $(shell sed -n 's|^\tk8s.io/kubernetes \(v[0-9.]*\).*|\1|p' test/tools/kube/go.mod)
 .cache/kube/kube-apiserver: test/tools/kube/go.mod
 	go build -C test/tools/kube -ldflags "-s -w -X k8s.io/component-base/version.gitVersion=$(KUBE_VERSION)" -o $(CURDIR)/$@ k8s.io/kubernetes/cmd/kube-apiserver
 	@touch $@
