@@ -168,7 +168,7 @@ func (cmd *checkCmd) cluster(a *app, names *flow.Interner) clusterFacts {
 		if err != nil {
 			return clusterFacts{err: fmt.Errorf("verdict.state: %w", err)}
 		}
-		return factsOf(store, strings.Join(cmd.verdictCfg.State, ", "), report.Doubts)
+		return factsOf(store, "verdict.state", strings.Join(cmd.verdictCfg.State, ", "), report.Doubts)
 	case cmd.watchCfg.Enabled():
 		return cmd.ask(a, store)
 	}
@@ -206,7 +206,7 @@ func (cmd *checkCmd) ask(a *app, store *kube.Store) clusterFacts {
 	if !slices.ContainsFunc(features, func(f live.Feature) bool { return f.State == live.StateOn }) {
 		return clusterFacts{watches: watches(features), err: missing}
 	}
-	facts := factsOf(store, "the API server", nil)
+	facts := factsOf(store, "kubernetes", "the API server", nil)
 	facts.watches = watches(features)
 	return facts
 }
@@ -227,10 +227,11 @@ func watches(features []live.Feature) []preflight.Watch {
 	return all
 }
 
-func factsOf(store *kube.Store, source string, doubts []string) clusterFacts {
+// factsOf makes facts of a store that the settings of a section let somebody fill.
+func factsOf(store *kube.Store, section, source string, doubts []string) clusterFacts {
 	cluster, err := store.Cluster()
 	if err != nil {
-		return clusterFacts{err: fmt.Errorf("verdict.state: %w", err)}
+		return clusterFacts{err: fmt.Errorf("%s: %w", section, err)}
 	}
 	known := &preflight.Cluster{Cluster: *cluster, Source: source, Values: map[string]preflight.Values{}}
 	for node, values := range store.Configurations() {
