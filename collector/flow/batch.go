@@ -14,6 +14,8 @@ type Batch struct {
 	Pulls       []Pull
 	Items       []Item
 	Beats       []Beat
+	Charges     []Charge
+	Buckets     []Bucket
 
 	refs atomic.Int32
 	pool *Pool
@@ -36,7 +38,8 @@ func (b *Batch) Drop() { b.Records = b.Records[:len(b.Records)-1] }
 
 // Len returns the number of rows of all kinds.
 func (b *Batch) Len() int {
-	return len(b.Records) + len(b.Connections) + len(b.Gaps) + len(b.Pulls) + len(b.Items) + len(b.Beats)
+	return len(b.Records) + len(b.Connections) + len(b.Gaps) + len(b.Pulls) + len(b.Items) + len(b.Beats) +
+		len(b.Charges) + len(b.Buckets)
 }
 
 // Retain adds n holders.
@@ -51,6 +54,7 @@ func (b *Batch) Release() {
 	case b.pool != nil:
 		b.Records, b.Connections, b.Gaps = b.Records[:0], b.Connections[:0], b.Gaps[:0]
 		b.Pulls, b.Items, b.Beats = b.Pulls[:0], b.Items[:0], b.Beats[:0]
+		b.Charges, b.Buckets = b.Charges[:0], b.Buckets[:0]
 		b.pool.pool.Put(b)
 	}
 }
