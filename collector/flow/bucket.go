@@ -15,6 +15,8 @@ type Bucket struct {
 	Used          uint32 // in the window that ends at Time
 	Limit         Count  // unknown where the service publishes none
 	WindowSeconds uint32
+	SeenSeconds   uint32 // of the window, since the first flow: what was before is missing in Used
+	LowerBound    bool   // uses were let go of for want of room, so that Used is the least that it can be
 	Headroom      Count  // what is left of the limit; 0 where it is exceeded
 	PerHour       uint32 // how fast it fills: uses of the last part of the window, as of an hour
 	ExhaustedIn   Count  // seconds until the limit is reached at that speed; unknown where it is not going to be
@@ -71,6 +73,8 @@ var BucketFields = []Field[Bucket]{
 	{Name: "used", Doc: "uses in the window that ends at time", U32: func(b *Bucket) uint32 { return b.Used }},
 	{Name: "limit", Doc: "uses that the service allows in the window; unknown where it publishes none", Count: func(b *Bucket) Count { return b.Limit }},
 	{Name: "window_seconds", Doc: "length of the window", U32: func(b *Bucket) uint32 { return b.WindowSeconds }},
+	{Name: "seen_seconds", Doc: "how much of the window was watched: what was before is missing in used", U32: func(b *Bucket) uint32 { return b.SeenSeconds }},
+	{Name: "lower_bound", Doc: "1 where uses were let go of for want of room, so that used is the least that it can be", U8: func(b *Bucket) uint8 { return bit(b.LowerBound) }},
 	{Name: "headroom", Doc: "what is left of the limit; 0 where it is exceeded", Count: func(b *Bucket) Count { return b.Headroom }},
 	{Name: "per_hour", Doc: "uses an hour, as the last part of the window had them", U32: func(b *Bucket) uint32 { return b.PerHour }},
 	{Name: "exhausted_in_seconds", Doc: "seconds until the limit is reached at that speed; unknown where it is not going to be", Count: func(b *Bucket) Count { return b.ExhaustedIn }},

@@ -438,12 +438,13 @@ const (
 	GapHidden                   // the node's settings keep its own connections from showing
 	GapSpoolFull                // a sink was away for longer than its spool had room
 	GapSpoolDamaged             // the disk gave back from a spool what could not be read
+	GapRestart                  // the collector ended and started anew, and could not go on where it was
 )
 
 var gapCauseNames = []string{
 	"unknown", "lost_perf_ring", "lost_observer_queue", "lost_hubble_ring", "ring_overrun", "ring_wrapped",
 	"agent_restart", "node_unavailable", "node_gone", "queue_full", "rejected", "shutdown", "hidden_by_settings",
-	"spool_full", "spool_damaged",
+	"spool_full", "spool_damaged", "collector_restart",
 }
 
 func (v GapCause) String() string { return word(gapCauseNames, v) }

@@ -37,9 +37,13 @@ var enums = []struct {
 	{"source_resolution", flow.ResolutionNone, flow.Unresolved, flow.Resolution(255), "none…unresolved", 4},
 	{"result", flow.PullUnknown, flow.PullUnreachable, flow.PullResult(255), "unknown…unreachable", 8},
 	{"kind", flow.ItemUnknown, flow.ItemWorkload, flow.ItemKind(255), "unknown…workload", 7},
+	{"evidence", flow.BucketUnknown, flow.BucketProbed, flow.BucketEvidence(255), "unknown…probed", 6},
+	{"measure", flow.MeasureUnknown, flow.MeasurePull, flow.Measure(255), "unknown…pull", 4},
+	{"used_evidence", flow.UsedUnknown, flow.UsedProbed, flow.UsedEvidence(255), "unknown…probed", 3},
+	{"unseen", flow.UnseenUnknown, flow.UnseenNode, flow.Unseen(255), "unknown…node", 3},
 	{"outcome", flow.OutcomeUnknown, flow.Denied, flow.Outcome(255), "unknown…denied", 5},
 	{"view", flow.ViewUnknown, flow.ViewDestination, flow.View(255), "unknown…destination", 6},
-	{"cause", flow.GapUnknown, flow.GapSpoolDamaged, flow.GapCause(255), "unknown…spool_damaged", 15},
+	{"cause", flow.GapUnknown, flow.GapRestart, flow.GapCause(255), "unknown…collector_restart", 16},
 	{"tcp_flags", flow.TCPFlags(0), flow.TCPFlags(511), flow.TCPFlags(512), "…SYN,ACK,FIN,RST,PSH,URG,ECE,CWR,NS", 512},
 }
 
@@ -92,6 +96,8 @@ func allWords(t *testing.T) map[string][]string {
 	addWords(words, flow.GapFields)
 	addWords(words, flow.PullFields)
 	addWords(words, flow.ItemFields)
+	addWords(words, flow.ChargeFields)
+	addWords(words, flow.BucketFields)
 	return words
 }
 

@@ -18,6 +18,8 @@ func TestFields(t *testing.T)           { testFields(t, flow.Fields) }
 func TestConnectionFields(t *testing.T) { testFields(t, flow.ConnectionFields) }
 func TestGapFields(t *testing.T)        { testFields(t, flow.GapFields) }
 func TestBeatFields(t *testing.T)       { testFields(t, flow.BeatFields) }
+func TestChargeFields(t *testing.T)     { testFields(t, flow.ChargeFields) }
+func TestBucketFields(t *testing.T)     { testFields(t, flow.BucketFields) }
 
 func testFields[R any](t *testing.T, fields []flow.Field[R]) {
 	name := regexp.MustCompile(`^[a-z][a-z0-9]*(_[a-z0-9]+)*$`)
@@ -86,6 +88,14 @@ func TestEveryPartOfAnItemIsAColumn(t *testing.T) {
 
 func TestEveryPartOfABeatIsAColumn(t *testing.T) {
 	testParts(t, flow.BeatFields, nil)
+}
+
+func TestEveryPartOfAChargeIsAColumn(t *testing.T) {
+	testParts(t, flow.ChargeFields, nil)
+}
+
+func TestEveryPartOfABucketIsAColumn(t *testing.T) {
+	testParts(t, flow.BucketFields, nil)
 }
 
 func testParts[R any](t *testing.T, fields []flow.Field[R], exempt []string) {

@@ -54,6 +54,7 @@ type Record struct {
 	EgressIPEvidence  Evidence
 	Noise             Noise
 
+	Replayed  bool // a process before has stored it, and it is told again for the stages' sake; no sink sees such a one
 	Counted   bool // on exactly one flow of each connection
 	Duplicate Name // why this flow is not the counted one
 
