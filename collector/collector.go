@@ -41,6 +41,12 @@ type Flusher interface {
 	Flush(b *flow.Batch, end bool)
 }
 
+// A Holder is a Flusher that can tell what it holds back without letting go of it.
+type Holder interface {
+	// Held appends to b what Flush would move there at the end. It may run beside Process.
+	Held(b *flow.Batch)
+}
+
 // A Sink stores batches somewhere.
 type Sink interface {
 	// Write returns nil once every row of the delivery is stored. An error wrapping ErrRejected means that trying again
@@ -57,6 +63,10 @@ type Delivery struct {
 	Token   string // the delivery's own, the same on every try and never used twice
 	Batches []*flow.Batch
 	Tried   bool // another process, or this one before other deliveries, may have sent it under its token already
+	// Held is what the stages still held back of all that came until the end of this delivery, and nothing of what came
+	// later is in it or before; nil where nobody asked. It is no part of what is to be stored now: it is what would be lost
+	// if the process were killed.
+	Held *flow.Batch
 }
 
 // Counts returns how many rows of each kind it holds.
@@ -75,6 +85,7 @@ type Output struct {
 	Rows  int           // a delivery is made when this many rows wait …
 	Wait  time.Duration // … or the oldest has waited this long
 	Queue int           // how many rows may wait
+	Held  time.Duration // how often the sink is told what the stages hold back, and once at the end; 0 never
 }
 
 // Config is how a pipeline runs.
@@ -97,6 +108,8 @@ type Pipeline struct {
 	cfg     Config
 	metrics *metrics
 	queues  []*queue
+
+	whole sync.RWMutex // held for writing while what is held and what is queued must belong together
 
 	mu     sync.Mutex
 	counts Counts
@@ -136,6 +149,12 @@ func (p *Pipeline) Run(ctx context.Context, source Source) error {
 	if p.cfg.Tick > 0 {
 		ticks.Go(func() { p.tick(ticking) })
 	}
+	for _, q := range p.queues {
+		if q.out.Held > 0 {
+			p.mark(q)
+			ticks.Go(func() { p.hold(ticking, q) })
+		}
+	}
 	err := source.Run(ctx, p.emit)
 	if err != nil {
 		err = fmt.Errorf("source: %w", err)
@@ -144,6 +163,9 @@ func (p *Pipeline) Run(ctx context.Context, source Source) error {
 	ticks.Wait()
 	err = errors.Join(err, p.flush(sinkCtx, true))
 	for _, q := range p.queues {
+		if q.out.Held > 0 {
+			p.mark(q)
+		}
 		q.close()
 	}
 	wg.Wait()
@@ -164,13 +186,35 @@ func (p *Pipeline) emit(ctx context.Context, b *flow.Batch) error {
 		defer end()
 	}
 	p.metrics.received.Add(float64(len(b.Records)))
+	p.whole.RLock()
+	defer p.whole.RUnlock()
 	for _, stage := range p.cfg.Stages {
 		stage.Process(b)
+	}
+	if forget(b); b.Len() == 0 {
+		b.Release()
+		return nil
 	}
 	if n := len(b.Records); n > 0 {
 		p.metrics.lag.Set(time.Since(b.Records[n-1].Time).Seconds())
 	}
 	return p.hand(ctx, b, span)
+}
+
+// forget takes the records out of a batch that only stages had to see.
+func forget(b *flow.Batch) {
+	kept := 0
+	for i := range b.Records {
+		switch {
+		case b.Records[i].Replayed:
+		case i == kept:
+			kept++
+		default:
+			b.Records[kept] = b.Records[i]
+			kept++
+		}
+	}
+	b.Records = b.Records[:kept]
 }
 
 // tick flushes now and then, so that what is held shows though no flow comes.
@@ -192,6 +236,8 @@ func (p *Pipeline) tick(ctx context.Context) {
 func (p *Pipeline) flush(ctx context.Context, end bool) error {
 	b := &flow.Batch{}
 	b.Retain(1)
+	p.whole.RLock()
+	defer p.whole.RUnlock()
 	for _, stage := range p.cfg.Stages {
 		if f, ok := stage.(Flusher); ok {
 			f.Flush(b, end)
@@ -203,6 +249,35 @@ func (p *Pipeline) flush(ctx context.Context, end bool) error {
 	return p.hand(ctx, b, trace.SpanContext{})
 }
 
+// hold tells a queue now and then what the stages hold back.
+func (p *Pipeline) hold(ctx context.Context, q *queue) {
+	ticker := time.NewTicker(q.out.Held)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ticker.C:
+			if !q.marked() { // else the sink is behind, and there would be no end of them
+				p.mark(q)
+			}
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// mark queues what the stages hold back behind all of which they know, and before everything else.
+func (p *Pipeline) mark(q *queue) {
+	p.whole.Lock()
+	defer p.whole.Unlock()
+	held := &flow.Batch{}
+	for _, stage := range p.cfg.Stages {
+		if h, ok := stage.(Holder); ok {
+			h.Held(held)
+		}
+	}
+	q.mark(held)
+}
+
 // hand gives a finished batch to every queue.
 func (p *Pipeline) hand(ctx context.Context, b *flow.Batch, span trace.SpanContext) error {
 	p.metrics.connections.Add(float64(len(b.Connections)))
@@ -210,6 +285,8 @@ func (p *Pipeline) hand(ctx context.Context, b *flow.Batch, span trace.SpanConte
 	p.metrics.pulls.Add(float64(len(b.Pulls)))
 	p.metrics.items.Add(float64(len(b.Items)))
 	p.metrics.beats.Add(float64(len(b.Beats)))
+	p.metrics.charges.Add(float64(len(b.Charges)))
+	p.metrics.buckets.Add(float64(len(b.Buckets)))
 	b.Retain(len(p.queues))
 	defer b.Release()
 	for i, q := range p.queues {

@@ -15,7 +15,7 @@ import (
 	"sextant/collector/flow"
 )
 
-// teller is a stage that tells of two pulls, three things of the inventory and a heartbeat whenever it is asked.
+// teller is a stage that tells of two pulls, three things of the inventory, a heartbeat, a charge and two buckets whenever it is asked.
 type teller struct{ r *rig }
 
 func (teller) Process(*flow.Batch) {}
@@ -24,9 +24,11 @@ func (s teller) Flush(b *flow.Batch, _ bool) {
 	other := s.r.others()
 	b.Pulls, b.Items = append(b.Pulls, other.Pulls...), append(b.Items, other.Items...)
 	b.Beats = append(b.Beats, other.Beats...)
+	b.Charges, b.Buckets = append(b.Charges, other.Charges...), append(b.Buckets, other.Buckets...)
 }
 
-// others returns a batch of two pulls by node a at 1 and 2, three things of the inventory at 3, and a heartbeat of node a.
+// others returns a batch of two pulls by node a at 1 and 2, three things of the inventory at 3, a heartbeat of node a,
+// a charge of it at 2, and two buckets at 3.
 func (r *rig) others() *flow.Batch {
 	a := r.names.Name("a")
 	b := r.batch()
@@ -35,10 +37,12 @@ func (r *rig) others() *flow.Batch {
 		b.Items = append(b.Items, flow.Item{Time: at(3), Kind: kind, Node: a})
 	}
 	b.Beats = append(b.Beats, flow.Beat{From: at(0), To: at(99), Node: a})
+	b.Charges = append(b.Charges, flow.Charge{Time: at(2), Node: a})
+	b.Buckets = append(b.Buckets, flow.Bucket{Time: at(3)}, flow.Bucket{Time: at(3)})
 	return b
 }
 
-// Pulls, inventory and heartbeats reach the sinks though no flow comes with them.
+// Pulls, inventory, heartbeats, charges and buckets reach the sinks though no flow comes with them.
 func TestOthersAlone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &sink{name: "s"}
@@ -52,19 +56,22 @@ func TestOthersAlone(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		once := collector.Counts{Pulls: 2, Items: 3, Beats: 1}
+		once := collector.Counts{Pulls: 2, Items: 3, Beats: 1, Charges: 1, Buckets: 2}
 		if diff := cmp.Diff([]collector.Counts{once, once}, s.kinds); diff != "" { // at the minute and at the end
 			t.Error(diff)
 		}
-		if got, want := p.Counts(), (collector.Counts{Pulls: 4, Items: 6, Beats: 2}); got != want || got.Rows() != 12 {
+		if got, want := p.Counts(), (collector.Counts{Pulls: 4, Items: 6, Beats: 2, Charges: 2, Buckets: 4}); got != want || got.Rows() != 18 {
 			t.Errorf("%d rows were counted: %+v, want %+v", got.Rows(), got, want)
 		}
-		r.account(s, 12, 0, 0, 0)
+		r.account(s, 18, 0, 0, 0)
 		if pulls, items := r.value("sextant_collector_pulls_total"), r.value("sextant_collector_inventory_items_total"); pulls != 4 || items != 6 {
 			t.Errorf("%v pulls and %v items counted", pulls, items)
 		}
 		if beats := r.value("sextant_collector_heartbeats_total"); beats != 2 {
 			t.Errorf("%v heartbeats counted", beats)
+		}
+		if charges, buckets := r.value("sextant_collector_charges_total"), r.value("sextant_collector_buckets_total"); charges != 2 || buckets != 4 {
+			t.Errorf("%v charges and %v buckets counted", charges, buckets)
 		}
 	})
 }
@@ -93,8 +100,8 @@ func TestLostRowsOfEveryKind(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		s.holdsGaps(t, r.lost("", 3, 3, 3), r.lost("a", 1, 9, 4))
-		r.account(s, 27+2, 8, 0, 0)
+		s.holdsGaps(t, r.lost("", 3, 3, 5), r.lost("a", 1, 9, 5))
+		r.account(s, 30+2, 11, 0, 0)
 	})
 }
 
@@ -120,11 +127,11 @@ func TestRejectedRowsOfEveryKind(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if len(s.gaps) != 2 || s.gaps[0].Count.N+s.gaps[1].Count.N != 5 || s.gaps[0].Cause != flow.GapRejected {
+		if len(s.gaps) != 2 || s.gaps[0].Count.N+s.gaps[1].Count.N != 8 || s.gaps[0].Cause != flow.GapRejected {
 			t.Errorf("gaps are %s", printed(s.gaps))
 		}
-		r.account(s, 2, 0, 6, 0)
-		if want := "rows.flows=0 rows.connections=0 rows.gaps=0 rows.pulls=2 rows.inventory=3 rows.heartbeats=1"; !strings.Contains(log.String(), want) {
+		r.account(s, 2, 0, 9, 0)
+		if want := "rows.flows=0 rows.connections=0 rows.gaps=0 rows.pulls=2 rows.inventory=3 rows.heartbeats=1 rows.charges=1 rows.buckets=2"; !strings.Contains(log.String(), want) {
 			t.Errorf("the log lacks %s:\n%s", want, log.String())
 		}
 	})

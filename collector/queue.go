@@ -31,7 +31,7 @@ type queue struct {
 	logger   *slog.Logger
 	tracer   trace.Tracer
 	tokens   tokens
-	ledger   ledger
+	ledger   *Ledger // under mu
 
 	stored, retries                 prometheus.Counter
 	lostFull, lostRejected, lostEnd prometheus.Counter
@@ -43,6 +43,7 @@ type queue struct {
 	rows        int // rows in items and in the delivery under way
 	waiting     int // rows in items
 	closed      bool
+	marks       int           // items that are marks, or were delivered as the last ones
 	overflowing bool          // the last batch was lost
 	lastErr     error         // of the last try
 	changed     chan struct{} // closed and replaced whenever the fields above change
@@ -51,7 +52,13 @@ type queue struct {
 type item struct {
 	batch *flow.Batch
 	span  trace.SpanContext
-	at    time.Time // when it was queued
+	at    time.Time   // when it was queued
+	held  *flow.Batch // of a mark: what the stages held back at this place
+}
+
+var details = map[flow.GapCause]string{
+	flow.GapQueueFull: "the sink was away or slow and its queue was full",
+	flow.GapRejected:  "the sink refused these rows for good; the log says why",
 }
 
 func newQueue(out Output, cfg Config, m *metrics) *queue {
@@ -59,7 +66,7 @@ func newQueue(out Output, cfg Config, m *metrics) *queue {
 	return &queue{
 		out: out, lossless: cfg.Lossless, drain: cfg.Drain, logger: cfg.Logger.With("sink", out.Name), tracer: cfg.Tracer,
 		tokens:  newTokens(),
-		ledger:  ledger{names: cfg.Names},
+		ledger:  NewLedger(cfg.Names, details),
 		changed: make(chan struct{}),
 
 		stored: m.stored.WithLabelValues(out.Name), retries: m.retries.WithLabelValues(out.Name),
@@ -78,7 +85,7 @@ func (q *queue) put(ctx context.Context, it item) error {
 	q.mu.Lock()
 	for q.rows > 0 && q.rows+n > q.out.Queue {
 		if !q.lossless {
-			q.ledger.addLocked(flow.GapQueueFull, it.batch)
+			q.ledger.Batch(flow.GapQueueFull, it.batch)
 			if !q.overflowing {
 				q.overflowing = true
 				q.logger.Warn("queue is full, rows are lost for this sink: see what keeps it, or raise pipeline.queue_rows", "queue_rows", q.out.Queue)
@@ -106,6 +113,24 @@ func (q *queue) put(ctx context.Context, it item) error {
 	q.changedLocked()
 	q.mu.Unlock()
 	return nil
+}
+
+// mark queues what the stages hold back at this place. It ends a delivery.
+func (q *queue) mark(held *flow.Batch) {
+	nothing := &flow.Batch{}
+	nothing.Retain(1)
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.items = append(q.items, item{batch: nothing, held: held, at: time.Now()})
+	q.marks++
+	q.changedLocked()
+}
+
+// marked reports whether a mark waits or is being delivered.
+func (q *queue) marked() bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.marks > 0
 }
 
 func (q *queue) changedLocked() {
@@ -177,21 +202,21 @@ func (q *queue) waitLocked() (time.Duration, bool) {
 	if len(q.items) > 0 {
 		return time.Until(q.items[0].at.Add(q.out.Wait)), true
 	}
-	return q.out.Wait, len(q.ledger.open) > 0
+	return q.out.Wait, !q.ledger.Empty()
 }
 
 // takeLocked takes batches for one delivery, at most Rows rows unless a single batch is larger, and unlocks.
 func (q *queue) takeLocked() []item {
 	defer q.mu.Unlock()
 	n, rows := 0, 0
-	for n < len(q.items) && (n == 0 || rows+q.items[n].batch.Len() <= q.out.Rows) {
+	for n < len(q.items) && (n == 0 || rows+q.items[n].batch.Len() <= q.out.Rows) && (n == 0 || q.items[n-1].held == nil) {
 		rows += q.items[n].batch.Len()
 		n++
 	}
 	items := q.items[:n:n]
 	q.items = q.items[n:]
 	q.waiting -= rows
-	if gaps := q.ledger.takeLocked(); gaps != nil {
+	if gaps := q.ledger.Take(); gaps != nil {
 		q.rows += gaps.Len()
 		items = append(items, item{batch: gaps})
 	}
@@ -207,6 +232,9 @@ func (q *queue) deliver(ctx context.Context, items []item) {
 	spans := make([]trace.SpanContext, 0, len(items))
 	for _, it := range items {
 		d.Batches = append(d.Batches, it.batch)
+		if it.held != nil {
+			d.Held = it.held
+		}
 		spans = append(spans, it.span)
 	}
 	counts := d.Counts()
@@ -262,9 +290,12 @@ func (q *queue) done(d Delivery, rows int, rejected bool) {
 	q.mu.Lock()
 	q.rows -= rows
 	q.queued.Set(float64(q.rows))
+	if d.Held != nil {
+		q.marks--
+	}
 	if rejected {
 		for _, b := range d.Batches {
-			q.ledger.addRowsLocked(flow.GapRejected, b)
+			q.ledger.Rows(flow.GapRejected, b)
 		}
 	}
 	q.changedLocked()

@@ -33,7 +33,8 @@ func (q *queue) traceDelivery(ctx context.Context, rows Counts, batches []trace.
 		attribute.String("sextant.sink", q.out.Name), attribute.Int64("sextant.flows", rows.Flows),
 		attribute.Int64("sextant.connections", rows.Connections), attribute.Int64("sextant.gaps", rows.Gaps),
 		attribute.Int64("sextant.pulls", rows.Pulls), attribute.Int64("sextant.inventory", rows.Items),
-		attribute.Int64("sextant.heartbeats", rows.Beats)))
+		attribute.Int64("sextant.heartbeats", rows.Beats), attribute.Int64("sextant.charges", rows.Charges),
+		attribute.Int64("sextant.buckets", rows.Buckets)))
 	return ctx, func(err error) {
 		if err != nil {
 			span.RecordError(err)

@@ -74,7 +74,7 @@ func TestTrace(t *testing.T) {
 		if diff := cmp.Diff(ids, links(deliveries[0])); diff != "" {
 			t.Errorf("the delivery is linked to other spans than its batches':\n%s", diff)
 		}
-		want := map[string]int64{"sextant.flows": 3, "sextant.connections": 0, "sextant.gaps": 1, "sextant.pulls": 0, "sextant.inventory": 0, "sextant.heartbeats": 0}
+		want := map[string]int64{"sextant.flows": 3, "sextant.connections": 0, "sextant.gaps": 1, "sextant.pulls": 0, "sextant.inventory": 0, "sextant.heartbeats": 0, "sextant.charges": 0, "sextant.buckets": 0}
 		if diff := cmp.Diff(want, numbers(deliveries[0])); diff != "" {
 			t.Error(diff)
 		}

@@ -28,6 +28,7 @@ type agent struct {
 	ghostUntil time.Time
 
 	watch watch
+	mark  mark
 }
 
 const unknownOffset = time.Duration(math.MinInt64)
@@ -86,11 +87,11 @@ func (a *agent) clock(t time.Time) (time.Time, bool) {
 // looks for the beginning from the newest end, so that a flow stamped early would hide those behind it.
 const overlap = 5 * time.Second
 
-// resume returns from which time on flows are wanted after a break, if any came before. The older of the last two
-// keeps one flow with a strange time from moving the position.
+// resume returns from which time on flows are wanted after a break, if any came before, in this run or another. The older
+// of the last two keeps one flow with a strange time from moving the position.
 func (a *agent) resume() (time.Time, bool) {
 	if a.last.IsZero() {
-		return time.Time{}, false
+		return a.mark.since, !a.mark.open()
 	}
 	t := a.last
 	if !a.previous.IsZero() && a.previous.Before(t) {

@@ -32,6 +32,15 @@ type Client struct {
 	source interface{ trouble() error } // nil while Run does not run
 }
 
+// Resume has nodes followed from where another run stopped, as far as their rings reach back; a gap tells where they do
+// not. It must be called before Run.
+func (c *Client) Resume(marks []flow.Mark) {
+	c.marks = map[NodeName]flow.Mark{}
+	for _, m := range marks {
+		c.marks[NodeName{c.names.Name(m.Node.String()), c.names.Name(m.Cluster.String())}] = m
+	}
+}
+
 // common is what all streams share.
 type common struct {
 	cfg       Config
@@ -42,7 +51,8 @@ type common struct {
 	metrics   *metrics
 	times     times
 	seed      maphash.Seed
-	dialing   chan struct{} // holds one token for each connection under way
+	marks     map[NodeName]flow.Mark // where another run stopped
+	dialing   chan struct{}          // holds one token for each connection under way
 
 	undecodable, unaccounted sync.Once // said once in the log
 }

@@ -59,8 +59,8 @@ func start(t testing.TB, server string, edit func(*hubble.Config)) *run {
 	return startSlicing(t, server, time.Minute, edit)
 }
 
-// startSlicing is start where an outage that lasts is told after each slice.
-func startSlicing(t testing.TB, server string, slice time.Duration, edit func(*hubble.Config)) *run {
+// startSlicing is start where an outage that lasts is told after each slice. An earlier run may have left marks.
+func startSlicing(t testing.TB, server string, slice time.Duration, edit func(*hubble.Config), marks ...flow.Mark) *run {
 	t.Helper()
 	cfg := hubble.Default()
 	cfg.Server, cfg.BatchWait, cfg.BatchRows = server, 10*time.Millisecond, 64
@@ -73,6 +73,7 @@ func startSlicing(t testing.TB, server string, slice time.Duration, edit func(*h
 		t.Fatal(err)
 	}
 	hubble.Hasten(client, slice)
+	client.Resume(marks)
 	r.client = client
 	ctx, cancel := context.WithCancel(t.Context())
 	r.cancel = cancel

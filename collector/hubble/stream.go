@@ -47,7 +47,7 @@ var errNotYet = errors.New("not connected yet")
 
 func newStream(c *common, where endpoint, node NodeName, begin position, batch *batcher) *stream {
 	s := &stream{
-		common: c, where: where, node: node, begin: begin, batch: batch,
+		common: c, where: where, node: node, begin: c.resumed(node, begin), batch: batch,
 		logger: c.logger.With("server", where.target.String()),
 		agents: map[NodeName]*agent{},
 	}
@@ -55,6 +55,7 @@ func newStream(c *common, where endpoint, node NodeName, begin position, batch *
 	s.state.Store(&streamState{errNotYet})
 	if node != (NodeName{}) {
 		s.agents[node] = newAgent(node)
+		s.agents[node].mark = newMark(c.marks[node])
 		s.logger = s.logger.With("node", node.Node)
 	}
 	return s
@@ -126,6 +127,9 @@ func (s *stream) down(err error) {
 	since := s.until
 	if s.began.After(since) {
 		since = s.began
+		if a := s.agents[s.missing]; a != nil && a.mark.known != nil { // not followed since an earlier run was
+			since = earlier(since, a.mark.known.Time)
+		}
 	}
 	s.outages.begin(s.missing, since.UTC(), flow.GapNodeUnavailable, err.Error()+"; flows its ring still holds when it is back come late")
 	s.mu.Unlock()
@@ -202,7 +206,7 @@ func (s *stream) agentLocked(name NodeName, relay bool) *agent {
 	}
 	if a, ok := s.agents[NodeName{}]; ok && !relay { // an agent whose name was not known until now
 		delete(s.agents, NodeName{})
-		a.name = name
+		a.name, a.mark = name, newMark(s.marks[name])
 		s.agents[name] = a
 		return a
 	}
@@ -210,6 +214,7 @@ func (s *stream) agentLocked(name NodeName, relay bool) *agent {
 		return nil
 	}
 	a := newAgent(name)
+	a.mark = newMark(s.marks[name])
 	if relay {
 		a.ghostUntil = time.Now().Add(ghostly)
 	}
@@ -235,6 +240,9 @@ func (s *stream) loneLocked() *agent {
 // earliest: even of a node that was silent for an hour, as the newest event of a ring stays there unseen until the next.
 func (s *stream) positionLocked(relay bool) position {
 	if s.noSince {
+		for _, a := range s.agents { // by a clock that has gone back they would hide what comes
+			a.mark = mark{}
+		}
 		return position{number: wholeRing}
 	}
 	var since time.Time

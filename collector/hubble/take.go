@@ -59,6 +59,12 @@ func (s *session) flowLocked(raw []byte, ev *Event, now time.Time) error {
 				return err
 			}
 		}
+		if !again && !a.mark.open() {
+			var err error
+			if again, err = s.markedLocked(a, rec); err != nil {
+				return err
+			}
+		}
 		if again {
 			s.metrics.duplicates.Inc()
 			return nil
@@ -79,7 +85,7 @@ func (s *session) flowLocked(raw []byte, ev *Event, now time.Time) error {
 	if err := s.batch.keep(); err != nil {
 		return &stopError{err}
 	}
-	if a != nil {
+	if a != nil && !rec.Replayed {
 		a.watch.flows++
 	}
 	s.metrics.flows.Inc()

@@ -163,6 +163,11 @@ func (rs *rooms) leave(e *entry, now moment) {
 			}
 		})
 	}
+	e.fellBack()
+}
+
+// fellBack fills in what is known of fallbacks.
+func (e *entry) fellBack() {
 	a := &e.attempt
 	e.FallbackOf, e.FallenBack = a.retryOf, a.fallen
 	e.FallbackMs = uint32(time.Duration(a.retryAfter).Milliseconds())

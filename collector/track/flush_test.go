@@ -238,3 +238,37 @@ track.happy_eyeballs: must be from 0s to 5m0s, is 1h0m0s`
 		t.Errorf("got %v", got)
 	}
 }
+
+// TestHeld: what is held is told as it would be at an end, and stays as it is.
+func TestHeld(t *testing.T) {
+	t.Parallel()
+	rig := newRig(t)
+	flows := rig.records(
+		"1.0 n1 STACK NEW tcp:S web6:40000 > www6:443",
+		"1.1 n1 ENDPOINT REPLY tcp:R www6:443 > web6:40000",
+		"1.2 n1 STACK NEW tcp:S web:40001 > www:443",
+		"1.3 n1 ENDPOINT REPLY tcp:S. www:443 > web:40001",
+		"1.4 n1 NETWORK NEW tcp:S n16:40000 > www6:443 from=1000",
+		"2.0 n1 PROXY NEW tcp:S web6:40002 > www6:443",
+		"2.1 n1 STACK NEW tcp:S web6:50000 > www6:443",
+	)
+	watched, alone := track.New(track.Default(), rig.names), track.New(track.Default(), rig.names)
+	for i := range flows {
+		watched.Process(&flow.Batch{Records: []flow.Record{flows[i]}})
+		var held, want flow.Batch
+		watched.Held(&held)
+		until := track.New(track.Default(), rig.names)
+		until.Process(&flow.Batch{Records: append([]flow.Record(nil), flows[:i+1]...)})
+		until.Flush(&want, true)
+		if diff := cmp.Diff(sorted(lines(want.Connections)), sorted(lines(held.Connections))); diff != "" {
+			t.Errorf("held after %d flows (-want +got):\n%s", i+1, diff)
+		}
+	}
+	alone.Process(&flow.Batch{Records: append([]flow.Record(nil), flows...)})
+	var got, want flow.Batch
+	watched.Flush(&got, true)
+	alone.Flush(&want, true)
+	if diff := cmp.Diff(sorted(lines(want.Connections)), sorted(lines(got.Connections))); diff != "" {
+		t.Errorf("told at the end (-want +got):\n%s", diff)
+	}
+}

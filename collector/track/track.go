@@ -204,6 +204,27 @@ func (s *Stage) Flush(b *flow.Batch, end bool) {
 	}
 }
 
+// Held appends the connections that are under way, as they would be told if they ended now. They stay held. It is safe for
+// concurrent use, also with Process.
+func (s *Stage) Held(b *flow.Batch) {
+	for _, sh := range s.shards {
+		sh.mu.Lock()
+		for e := sh.oldest; e != nil; e = e.newer {
+			shadow := e.shadow
+			leg := !e.told() || s.isLeg(e)
+			e.shadow = shadow // flows to come may tell otherwise
+			if leg {
+				continue
+			}
+			now := *e
+			now.fellBack()
+			now.finish(&s.say)
+			b.Connections = append(b.Connections, now.Connection)
+		}
+		sh.mu.Unlock()
+	}
+}
+
 const endOfTime = moment(math.MaxInt64)
 
 // tell appends a connection and forgets it.

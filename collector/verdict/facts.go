@@ -80,7 +80,7 @@ func NewFacts(names *flow.Interner, c *Cluster) *Facts {
 		n := &c.Nodes[i]
 		f.nodes[names.Name(n.Name)] = &node{
 			name: names.Name(n.Name), settings: n.Settings,
-			egress: [3]netip.Addr{flow.FamilyIPv4: egressOf(n.Addresses, flow.FamilyIPv4), flow.FamilyIPv6: egressOf(n.Addresses, flow.FamilyIPv6)},
+			egress: [3]netip.Addr{flow.FamilyIPv4: n.Egress(flow.FamilyIPv4), flow.FamilyIPv6: n.Egress(flow.FamilyIPv6)},
 		}
 		f.hasNodes = f.hasNodes || len(n.Addresses) > 0
 	}
@@ -144,6 +144,10 @@ func (f *Facts) insert(a netip.Addr, where *spot) {
 }
 
 func plain(a netip.Addr) netip.Addr { return a.WithZone("").Unmap() }
+
+// Egress returns the address of a family that a node masquerades to, and has itself towards the world; zero where it has
+// none.
+func (n *Node) Egress(family flow.Family) netip.Addr { return egressOf(n.Addresses, family) }
 
 // egressOf returns the address of a family that a node masquerades to: the first public one, else the first
 // (pkg/datapath/loader/netdev.go, pkg/datapath/tables/node_address.go).

@@ -59,6 +59,7 @@ type disk struct {
 	untold   losses // of segments that are gone, while the disk takes nothing
 	told     int    // how often these were told
 
+	names   *flow.Interner
 	encoder *encoder
 	decoder *decoder
 }
@@ -76,8 +77,8 @@ func openDisk(cfg Config, names *flow.Interner, logger *slog.Logger, m *metrics)
 	rand.Read(run[:]) // never fails (crypto/rand)
 	d := &disk{
 		dir: cfg.Dir, max: cfg.MaxBytes, segmentSize: max(1, min(cfg.MaxBytes/8, 32<<20)), logger: logger, metrics: m,
-		lock: lock, run: hex.EncodeToString(run[:]), untold: losses{names: names},
-		encoder: newEncoder(), decoder: newDecoder(names),
+		lock: lock, run: hex.EncodeToString(run[:]), untold: newLosses(names),
+		names: names, encoder: newEncoder(), decoder: newDecoder(names),
 	}
 	if err := d.load(names); err != nil {
 		return nil, errors.Join(err, d.close())
@@ -124,7 +125,7 @@ func (d *disk) load(names *flow.Interner) error {
 			return fmt.Errorf("open the spool: %w", err)
 		}
 		found := scan(file, info.Size())
-		s := &segment{path: path, file: file, size: info.Size(), waiting: found.waiting, newer: found.newer > 0, losses: losses{names: names}}
+		s := &segment{path: path, file: file, size: info.Size(), waiting: found.waiting, newer: found.newer > 0, losses: newLosses(names)}
 		d.segments = append(d.segments, s)
 		d.bytes += s.size
 		if s.newer {
@@ -180,7 +181,7 @@ func (d *disk) append(token string, payload []byte, rows int, from, to time.Time
 	if err := d.write(token, payload, rows, from, to); err != nil {
 		return err
 	}
-	if b := d.untold.take(); b != nil {
+	if b := d.untold.Take(); b != nil {
 		d.told++
 		d.tell(fmt.Sprintf("spool-%s-untold%d", d.run, d.told), b)
 	}
@@ -231,7 +232,7 @@ func (d *disk) last(size int64) (*segment, error) {
 		return nil, err
 	}
 	d.number++
-	s := &segment{path: path, file: file, losses: losses{names: d.untold.names}}
+	s := &segment{path: path, file: file, losses: newLosses(d.names)}
 	d.segments = append(d.segments, s)
 	d.open = true
 	return s, nil
@@ -260,7 +261,7 @@ func (d *disk) giveWay() error {
 			d.damaged(s, f.hole(), err)
 			continue
 		}
-		s.losses.batch(flow.GapSpoolFull, b)
+		s.losses.Batch(flow.GapSpoolFull, b)
 		dropped += f.rows - len(b.Gaps) // those are kept
 	}
 	d.decoder.free()
@@ -322,7 +323,7 @@ func (d *disk) retire(i int) {
 	if i == len(d.segments)-1 {
 		d.open = false
 	}
-	if b := s.losses.take(); b != nil {
+	if b := s.losses.Take(); b != nil {
 		d.tell("spool-"+s.name(), b)
 	}
 	os.Remove(s.path)
@@ -335,7 +336,7 @@ func (d *disk) retire(i int) {
 func (d *disk) tell(token string, b *flow.Batch) {
 	payload, from, to := d.encoder.encode([]*flow.Batch{b})
 	if err := d.write(token, payload, b.Len(), from, to); err != nil {
-		d.untold.batch(flow.GapUnknown, b)
+		d.untold.Batch(flow.GapUnknown, b)
 	}
 }
 

@@ -80,8 +80,8 @@ func TestDiskFull(t *testing.T) {
 		t.Fatal(err)
 	}
 	d = openTestDisk(t, cfg)
-	if got := waitingTokens(t, d); !slices.Equal(got, want) || d.segments[0].losses.open != nil {
-		t.Errorf("after a restart %q wait and %v are lost, want %q", got, d.segments[0].losses.open, want)
+	if got := waitingTokens(t, d); !slices.Equal(got, want) || !d.segments[0].losses.Empty() {
+		t.Errorf("after a restart %q wait and %v are lost, want %q", got, d.segments[0].losses.Take(), want)
 	}
 	d.close() //nolint:errcheck // it is only read
 }

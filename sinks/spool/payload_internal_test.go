@@ -325,9 +325,9 @@ func TestLossesOfEveryKind(t *testing.T) {
 		b := &flow.Batch{}
 		slice := reflect.ValueOf(b).Elem().Field(table.field)
 		slice.Set(reflect.MakeSlice(slice.Type(), 3, 3))
-		l := losses{names: f.names}
-		l.batch(flow.GapSpoolFull, b)
-		got := l.take()
+		l := newLosses(f.names)
+		l.Batch(flow.GapSpoolFull, b)
+		got := l.Take()
 		switch {
 		case table.name == "Beats":
 			if got != nil {

@@ -39,12 +39,13 @@ var (
 
 // Sink is a sink for a pipeline. Run sends what waits on disk.
 type Sink struct {
-	inner   collector.Sink
-	logger  *slog.Logger
-	metrics *metrics
-	encoder *encoder // Write's
-	decoder *decoder // Run's
-	unknown int      // columns that were told as left out; Run's
+	inner    collector.Sink
+	logger   *slog.Logger
+	metrics  *metrics
+	encoder  *encoder  // Write's
+	progress *progress // Write's
+	decoder  *decoder  // Run's
+	unknown  int       // columns that were told as left out; Run's
 
 	turn      chan struct{} // held by whoever writes to inner; those who wait get it in their order
 	ending    context.Context
@@ -74,15 +75,57 @@ func Open(cfg Config, inner collector.Sink, names *flow.Interner, logger *slog.L
 		return nil, err
 	}
 	s.disk = disk
+	s.takeUp(names)
 	if n, rows, oldest := disk.waiting(); n > 0 {
 		logger.Info("rows of an earlier run wait on disk", "deliveries", n, "rows", rows, "since", oldest)
 	}
 	return s, nil
 }
 
+// takeUp puts on disk what the process before left under way, to be sent with the rest.
+func (s *Sink) takeUp(names *flow.Interner) {
+	var was left
+	s.progress, was = openProgress(s.disk.dir, names, s.logger)
+	if was.flight != nil && !s.takeUpOne(was.token, was.flight) {
+		return
+	}
+	if was.held != nil && was.held.Len() > 0 && s.takeUpOne("held-"+s.disk.run, was.held) {
+		s.progress.clear()
+	}
+}
+
+func (s *Sink) takeUpOne(token string, b *flow.Batch) bool {
+	payload, from, to := s.encoder.encode([]*flow.Batch{b})
+	if err := s.disk.append(token, payload, b.Len(), from, to); err != nil {
+		s.logger.Error("what an earlier run left under way cannot be written again, and waits for the next one", "rows", b.Len(), "err", err)
+		return false
+	}
+	return true
+}
+
+// Marks returns how far the flows of each node came in the process before, or since.
+func (s *Sink) Marks() []flow.Mark { return s.progress.sorted() }
+
 // Write implements collector.Sink. A delivery that the inner sink does not take now counts as stored once it is on disk.
 // Where the disk does not take it either, the error is the inner sink's.
 func (s *Sink) Write(ctx context.Context, d collector.Delivery) error {
+	if d.Held == nil || d.Counts().Rows() > 0 {
+		s.progress.depart(d)
+		err := s.write(ctx, d)
+		if err == nil || errors.Is(err, collector.ErrRejected) {
+			s.progress.land()
+		}
+		if err != nil {
+			return err
+		}
+	}
+	if d.Held != nil {
+		s.progress.hold(d.Held)
+	}
+	return nil
+}
+
+func (s *Sink) write(ctx context.Context, d collector.Delivery) error {
 	if d.Token == s.lastToken {
 		d.Tried = true // the inner sink may have seen others since
 	}
@@ -254,7 +297,7 @@ func (s *Sink) replay(ctx context.Context, seg *segment) error {
 	case errors.Is(err, collector.ErrRejected):
 		s.logger.Error("rows from disk rejected", "rows", f.rows, "err", err)
 		s.metrics.dropped.WithLabelValues(reasonRejected).Add(float64(f.rows))
-		seg.losses.rows(flow.GapRejected, b)
+		seg.losses.Rows(flow.GapRejected, b)
 		s.finish(seg, false)
 		return nil
 	case err != nil:

@@ -542,7 +542,9 @@ func TestConfig(t *testing.T) {
 		t.Errorf("the default is enabled, or %v", err)
 	}
 	err := spool.Config{Dir: "spool", MaxBytes: 1}.Validate()
-	if err == nil || strings.Count(err.Error(), "\n") != 1 || !strings.Contains(err.Error(), "spool.dir: ") || !strings.Contains(err.Error(), "spool.max_bytes: ") {
-		t.Errorf("error %v, want one for each key", err)
+	for _, key := range []string{"dir", "max_bytes", "held"} {
+		if err == nil || strings.Count(err.Error(), "\n") != 2 || !strings.Contains(err.Error(), "spool."+key+": ") {
+			t.Errorf("error %v, want one for each key", err)
+		}
 	}
 }

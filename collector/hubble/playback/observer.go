@@ -26,6 +26,7 @@ func (n *node) GetFlows(req *observerpb.GetFlowsRequest, stream grpc.ServerStrea
 	case req.GetNumber() > 0:
 		number = max(0, number-int(min(req.GetNumber(), uint64(number))))
 	}
+	number = max(number, n.oldest(now))
 	for {
 		if end, ends := n.end(); ends && number >= end {
 			if !req.GetFollow() {
@@ -73,12 +74,21 @@ func onlyOwnPorts(filters []*flowpb.FlowFilter) bool {
 	return true
 }
 
-// ServerStatus says what a node's Hubble says of itself: its ring has held all that was played.
+// oldest returns the number of the oldest flow in the ring.
+func (n *node) oldest(now time.Time) int {
+	if n.cluster.ring == 0 {
+		return 0
+	}
+	return max(0, n.seen(now)-n.cluster.ring)
+}
+
+// ServerStatus says what a node's Hubble says of itself: its ring holds all that was played, or is full.
 func (n *node) ServerStatus(context.Context, *observerpb.ServerStatusRequest) (*observerpb.ServerStatusResponse, error) {
 	now := time.Now()
 	seen := uint64(n.seen(now))
+	held := seen - uint64(n.oldest(now))
 	return &observerpb.ServerStatusResponse{
-		NumFlows: seen, MaxFlows: seen, SeenFlows: seen,
+		NumFlows: held, MaxFlows: held, SeenFlows: seen,
 		UptimeNs: uint64(now.Sub(n.cluster.start)), Version: "played recording",
 	}, nil
 }

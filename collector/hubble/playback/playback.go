@@ -30,18 +30,23 @@ type Cluster struct {
 	nodes []*node
 	start time.Time     // when the first pass begins, shifted
 	first time.Time     // when the recording began
-	span  time.Duration // one pass
+	span  time.Duration // one pass, as it is played
+	speed time.Duration // how many times faster than recorded
+	ring  int           // most flows that a node holds; 0 is all
 	once  bool
 }
 
 // Options is how a cluster plays.
 type Options struct {
-	Once bool // the recording is played a single time and lies in the past from the start
+	Once  bool // the recording is played a single time and lies in the past from the start
+	Live  bool // the first flow comes now, and not a pass ago: also one that is played once comes as time goes by
+	Speed int  // how many times faster than recorded; 0 is as recorded
+	Ring  int  // how many flows a node holds for who comes late; 0 is all
 }
 
 // New reads the recordings, one a node. It serves nothing yet.
 func New(recordings []*hubble.Recording, opts Options) (*Cluster, error) {
-	c := &Cluster{once: opts.Once}
+	c := &Cluster{once: opts.Once, speed: time.Duration(max(1, opts.Speed)), ring: opts.Ring}
 	var last time.Time
 	for _, r := range recordings {
 		n := &node{cluster: c}
@@ -59,8 +64,11 @@ func New(recordings []*hubble.Recording, opts Options) (*Cluster, error) {
 			last = end
 		}
 	}
-	c.span = last.Sub(c.first) + time.Second // a breath between two passes
-	c.start = time.Now().Add(-c.span)
+	c.span = (last.Sub(c.first) + time.Second) / c.speed // with a breath between two passes
+	c.start = time.Now()
+	if !opts.Live {
+		c.start = c.start.Add(-c.span)
+	}
 	return c, nil
 }
 
@@ -176,7 +184,7 @@ func (n *node) read(r *hubble.Recording) error {
 func (n *node) time(number int) time.Time {
 	c := n.cluster
 	pass, i := number/len(n.flows), number%len(n.flows)
-	return c.start.Add(time.Duration(pass)*c.span + n.flows[i].time.Sub(c.first))
+	return c.start.Add(time.Duration(pass)*c.span + n.flows[i].time.Sub(c.first)/c.speed)
 }
 
 // end returns the number after the last flow, if there is a last one.
