@@ -1,7 +1,7 @@
-// Package clickhouse stores flows, connections, gaps, image pulls and the inventory in ClickHouse: one table each, made from
+// Package clickhouse stores flows, connections, gaps, image pulls, the inventory and the use of rate limits in ClickHouse: one table each, made from
 // the field tables of collector/flow, and filled in large native blocks of columns. It also answers SQL by hand (DB).
 //
-// What is sent again is stored once: connections and pulls by their identifiers, in tables that keep one row of each, the
+// What is sent again is stored once: connections, pulls and charges by their identifiers, in tables that keep one row of each, the
 // rest by a token that is made of the rows and travels with the insert, so that the server can tell a repetition. What a
 // repetition should have found is looked for, because a server that was killed may remember the token alone. What this
 // package refuses to do is wait: queues, batching and retries belong to the collector's pipeline.
@@ -32,6 +32,8 @@ type Sink struct {
 	beats       *block[flow.Beat]
 	pulls       *block[flow.Pull]
 	items       *block[flow.Item]
+	charges     *block[flow.Charge]
+	buckets     *block[flow.Bucket]
 	writers     []writer // all of these
 }
 
@@ -58,11 +60,14 @@ func New(cfg Config, logger *slog.Logger, reg prometheus.Registerer) *Sink {
 		beats:       newBlock(cfg.Database, cfg.heartbeats(), flow.BeatFields, d),
 		pulls:       newBlock(cfg.Database, cfg.pulls(), flow.PullFields, d),
 		items:       newBlock(cfg.Database, cfg.inventory(), flow.ItemFields, d),
+		charges:     newBlock(cfg.Database, cfg.charges(), flow.ChargeFields, d),
+		buckets:     newBlock(cfg.Database, cfg.buckets(), flow.BucketFields, d),
 	}
 	s.flows.day = func(r *flow.Record) time.Time { return r.Time }
 	s.beats.day = func(b *flow.Beat) time.Time { return b.From }
 	s.items.day = func(i *flow.Item) time.Time { return i.Time }
-	s.writers = []writer{s.flows, s.connections, s.gaps, s.beats, s.pulls, s.items}
+	s.buckets.day = func(b *flow.Bucket) time.Time { return b.Time }
+	s.writers = []writer{s.flows, s.connections, s.gaps, s.beats, s.pulls, s.items, s.charges, s.buckets}
 	return s
 }
 
@@ -108,6 +113,8 @@ func (s *Sink) Write(ctx context.Context, d collector.Delivery) error {
 		s.beats.add(b.Beats)
 		s.pulls.add(b.Pulls)
 		s.items.add(b.Items)
+		s.charges.add(b.Charges)
+		s.buckets.add(b.Buckets)
 	}
 	defer s.reset()
 	for _, w := range s.writers {

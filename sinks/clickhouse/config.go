@@ -1,6 +1,7 @@
 package clickhouse
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net"
@@ -15,13 +16,14 @@ import (
 type Config struct {
 	Address        string        `yaml:"address" flag:"clickhouse" doc:"address of the native protocol, host:port; an IPv6 address in brackets"`
 	Database       string        `yaml:"database" doc:"database of the tables; made when it is missing"`
+	Cluster        string        `yaml:"cluster" doc:"name of the ClickHouse cluster over whose servers the tables are spread, as in their remote_servers; none: one server has it all"`
 	Username       string        `yaml:"username" doc:"user to log in as"`
 	PasswordFile   string        `yaml:"password_file" doc:"file with the user's password, read at every login; none: no password"`
 	TLS            TLS           `yaml:"tls"`
 	TTLFlows       time.Duration `yaml:"ttl_flows" doc:"how long flows are kept; 0 is for ever"`
 	TTLConnections time.Duration `yaml:"ttl_connections" doc:"how long connections are kept; 0 is for ever"`
 	TTLGaps        time.Duration `yaml:"ttl_gaps" doc:"how long gaps and heartbeats are kept; 0 is for ever"`
-	TTLPulls       time.Duration `yaml:"ttl_pulls" doc:"how long image pulls are kept; 0 is for ever"`
+	TTLPulls       time.Duration `yaml:"ttl_pulls" doc:"how long image pulls, and charges and buckets of rate limits, are kept; 0 is for ever"`
 	TTLInventory   time.Duration `yaml:"ttl_inventory" doc:"how long the inventory of the cluster is kept; 0 is for ever"`
 	StoreUUID      bool          `yaml:"store_uuid" doc:"store Hubble's identifier of every flow: 16 bytes a row that do not compress"`
 	StoreLabels    bool          `yaml:"store_labels" doc:"store the labels of both ends of every flow, as Cilium tells them: about a third of a byte a row"`
@@ -29,6 +31,8 @@ type Config struct {
 	Compression    string        `yaml:"compression" doc:"compression on the way to the server: lz4 or none"`
 
 	Program string // version of this program, noted where it changes the schema
+
+	distribute func(ctx context.Context, statement string) error // runs what is ON CLUSTER; nil: ClickHouse does
 }
 
 // TLS is how the connection is secured. Files are read again at every connection, so that renewed ones are used.
@@ -59,7 +63,8 @@ func Default() Config {
 const day = 24 * time.Hour
 
 var (
-	identifier = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]{0,62}$`)
+	identifier  = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]{0,62}$`)
+	clusterName = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.-]{0,62}$`)
 
 	// default is a special database in some engines, and the others are the server's own.
 	reserved = []string{"default", "system", "information_schema"}
@@ -79,6 +84,9 @@ func (c Config) Validate() error {
 		bad("database", "must be letters, digits and underscores, is %q", c.Database)
 	case slices.Contains(reserved, strings.ToLower(c.Database)):
 		bad("database", "must be a database of its own, is %q", c.Database)
+	}
+	if c.Cluster != "" && !clusterName.MatchString(c.Cluster) {
+		bad("cluster", "must be letters, digits, underscores, dots and hyphens, is %q", c.Cluster)
 	}
 	if c.Username == "" {
 		bad("username", "must be set; ClickHouse's own is %q", Default().Username)

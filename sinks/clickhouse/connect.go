@@ -44,6 +44,7 @@ func connect(ctx context.Context, cfg *Config, sent prometheus.Counter) (*conn, 
 		// The session stays in the database default, and tables are named in full: ours may not exist yet.
 		User: cfg.Username, Password: password, Compression: compression, ClientName: "sextant",
 		HandshakeTimeout: loginTimeout, ReadTimeout: ch.NoTimeout, // ctx has a deadline
+		Settings: cfg.settings(),
 	})
 	if err != nil {
 		raw.Close()

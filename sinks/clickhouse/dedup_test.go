@@ -1,9 +1,11 @@
 package clickhouse_test
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
+	"sextant/collector"
 	"sextant/collector/flow"
 )
 
@@ -90,7 +92,7 @@ func TestRetentionOfOldRows(t *testing.T) {
 	write(t, sink(t, c), "a", old, young)
 	c.TTLFlows, c.TTLConnections, c.TTLGaps, c.TTLPulls, c.TTLInventory = 7*day, 7*day, 7*day, 7*day, 7*day
 	check(t, c)
-	for _, table := range []string{"flows", "connections", "gaps", "pulls", "inventory"} {
+	for _, table := range []string{"flows", "connections", "gaps", "pulls", "inventory", "charges", "buckets"} {
 		got := ""
 		for range 200 { // merges come by themselves
 			if got = query(t, c, "SELECT count() FROM "+table); got == "1" {
@@ -111,6 +113,32 @@ func TestLabelsOnlyWhenAskedFor(t *testing.T) {
 		write(t, sink(t, c), "a", batch(full(in)))
 		if got, want := query(t, c, "SELECT count() FROM flows WHERE notEmpty(source_labels) AND notEmpty(destination_labels)"), map[bool]string{false: "0", true: "1"}[store]; got != want {
 			t.Errorf("store_labels %v: %s rows with labels, want %s", store, got, want)
+		}
+	}
+}
+
+// What may have been stored long ago is looked for: the server remembers the tokens of the last inserts only. A day of it
+// that is missing is stored, and that alone.
+func TestTriedAfterTheTokenIsForgotten(t *testing.T) {
+	c := config(t)
+	check(t, c)
+	query(t, c, "ALTER TABLE flows MODIFY SETTING non_replicated_deduplication_window = 1")
+	first, second := only("flows", spread(10, "2020-01-01T00:00:00Z"))[0], only("flows", spread(10, "2020-01-02T00:00:00Z"))[0]
+	s := sink(t, c)
+	write(t, s, "a", first, second)
+	for i := range 3 {
+		write(t, s, fmt.Sprint("other", i), only("flows", spread(1, fmt.Sprintf("2020-02-0%dT00:00:00Z", i+1)))...)
+	}
+	again := collector.Delivery{Token: "a", Batches: []*flow.Batch{first, second}, Tried: true}
+	for _, partition := range []string{"", "2020-01-01", "2020-01-02"} {
+		if partition != "" {
+			query(t, c, "ALTER TABLE flows DROP PARTITION '"+partition+"'")
+		}
+		if err := sink(t, c).Write(t.Context(), again); err != nil {
+			t.Fatal(err)
+		}
+		if got := query(t, c, "SELECT toDate(time), count() FROM flows WHERE time < '2020-02-01' GROUP BY 1 ORDER BY 1"); got != "2020-01-01\t10\n2020-01-02\t10" {
+			t.Errorf("after the loss of %q:\n%s", partition, got)
 		}
 	}
 }

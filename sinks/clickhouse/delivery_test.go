@@ -89,7 +89,7 @@ func TestMetrics(t *testing.T) {
 	if len(families) != 3 {
 		t.Errorf("%d metrics, want 3", len(families))
 	}
-	if n := strings.Count(log.String(), "schema changed"); n < 7 || !strings.Contains(log.String(), "`"+c.Database+"`.`inventory`") {
+	if n := strings.Count(log.String(), "schema changed"); n < 9 || !strings.Contains(log.String(), "`"+c.Database+"`.`inventory`") {
 		t.Errorf("the log tells of %d new tables:\n%s", n, log.String())
 	}
 }
@@ -117,6 +117,43 @@ func TestPullShowsOnce(t *testing.T) {
 	}
 	if got, want := query(t, c, "SELECT id, count() AS n FROM pulls GROUP BY id, toYYYYMM(time) HAVING n > 1"), ""; got != want {
 		t.Errorf("rows of one pull that were not merged: %s", got)
+	}
+}
+
+// The same use of a limit comes from several collectors. Who knows best which bucket it fills is believed, and of those who
+// know the same, one that does not depend on who came first.
+func TestChargeShowsOnce(t *testing.T) {
+	in := flow.NewInterner()
+	charge := func(id byte, evidence flow.BucketEvidence, bucket, workload, when string) flow.Charge {
+		return flow.Charge{
+			Time: at(when), ID: flow.UUID{id}, Service: in.Name("registry.example"), Evidence: evidence, Bucket: in.Name(bucket),
+			Workload: in.Name(workload), Uses: 1,
+		}
+	}
+	const before, after = "2026-11-30T23:59:59.999999999Z", "2026-12-01T00:00:00.000000001Z" // of a month's end, and of the partition's
+	other := charge(4, flow.BucketObserved, "a", "web", before)
+	other.Service = in.Name("registry.example abuse")
+	deliveries := [][]flow.Charge{
+		{charge(1, flow.BucketAssumed, "", "web", before), charge(2, flow.BucketInferred, "b", "web", before), charge(3, flow.BucketInferred, "x", "web", before)},
+		{charge(1, flow.BucketObserved, "a", "", after), charge(2, flow.BucketInferred, "c", "", before), charge(3, flow.BucketInferred, "y", "web", before)},
+		{charge(1, flow.BucketConfirmed, "c", "web", after), charge(4, flow.BucketObserved, "a", "web", before), other},
+	}
+	answers := map[string]bool{}
+	for _, order := range [][]int{{0, 1, 2}, {2, 1, 0}, {1, 0, 2}} {
+		c := config(t)
+		for _, i := range order {
+			write(t, sink(t, c), fmt.Sprint(i), &flow.Batch{Charges: deliveries[i]})
+		}
+		for range 2 {
+			answers[query(t, c, "SELECT concat(substring(toString(id), 1, 2), ' ', bucket, ' ', service) FROM charges FINAL ORDER BY id, service")] = true
+			query(t, c, "OPTIMIZE TABLE charges FINAL")
+		}
+	}
+	for got := range answers {
+		if want := "01 a registry.example\n02 b registry.example\n"; !strings.HasPrefix(got, want) || len(answers) != 1 ||
+			!strings.HasSuffix(got, "\n04 a registry.example\n04 a registry.example abuse") {
+			t.Errorf("%d answers, of which one is\n%s\nwant one, and in it %s", len(answers), got, want)
+		}
 	}
 }
 

@@ -91,6 +91,9 @@ func (c *Config) explain(ctx context.Context, err error) error {
 		return c.fault(err, "connection broke: %v", innermost(err))
 	}
 	text := serverText(e.Message, int(e.Code))
+	if c.Cluster != "" && e.IsCode(proto.ErrAllConnectionTriesFailed) {
+		return c.fault(err, "of a shard of the cluster %s no server can be reached: %s", c.Cluster, text)
+	}
 	if e.IsCode(proto.ErrAccessDenied, proto.ErrReadonly) {
 		return c.fault(err, "%s; grant user %q what is missing", text, c.Username)
 	}

@@ -3,9 +3,14 @@ package clickhouse
 import (
 	"context"
 	"fmt"
+	"regexp"
+	"strings"
 
 	"sextant/collector/flow"
 )
+
+// Version is that of the schema.
+const Version = version
 
 // Tokens returns the tokens under which rows are sent, by table.
 func (s *Sink) Tokens(batches ...*flow.Batch) map[string]string {
@@ -42,6 +47,8 @@ func (s *Sink) each(batches []*flow.Batch, fn func(table, token string, send fun
 		s.beats.add(b.Beats)
 		s.pulls.add(b.Pulls)
 		s.items.add(b.Items)
+		s.charges.add(b.Charges)
+		s.buckets.add(b.Buckets)
 	}
 	defer s.reset()
 	told(s, s.flows, fn)
@@ -50,6 +57,8 @@ func (s *Sink) each(batches []*flow.Batch, fn func(table, token string, send fun
 	told(s, s.beats, fn)
 	told(s, s.pulls, fn)
 	told(s, s.items, fn)
+	told(s, s.charges, fn)
+	told(s, s.buckets, fn)
 }
 
 func told[R any](s *Sink, b *block[R], fn func(table, token string, send func(string) error)) {
@@ -62,3 +71,20 @@ func told[R any](s *Sink, b *block[R], fn func(table, token string, send func(st
 		return err
 	})
 }
+
+// Unreplicated returns the configuration for a cluster of engines that know neither ON CLUSTER nor replication: what is to
+// be run on every server is handed to run, with tables that are not Replicated.
+func (c Config) Unreplicated(run func(ctx context.Context, statement string) error) Config {
+	c.distribute = func(ctx context.Context, statement string) error {
+		statement = strings.Replace(c.Everywhere(statement), remembersLonger, remembers, 1)
+		return run(ctx, replicatedEngine.ReplaceAllString(statement, "ENGINE = $1("))
+	}
+	return c
+}
+
+// Everywhere returns what a server runs of a statement that is to be run on every one.
+func (c Config) Everywhere(statement string) string {
+	return strings.Replace(statement, " ON CLUSTER `"+c.Cluster+"`", "", 1)
+}
+
+var replicatedEngine = regexp.MustCompile(`ENGINE = Replicated(\w*MergeTree)\('[^']*', '{replica}'(?:, )?`)

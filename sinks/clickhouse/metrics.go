@@ -2,6 +2,13 @@ package clickhouse
 
 import "github.com/prometheus/client_golang/prometheus"
 
+// Names of the metrics, for whoever asks for them.
+const (
+	MetricSentBytesTotal   = "sextant_clickhouse_sent_bytes_total"
+	MetricConnectionsTotal = "sextant_clickhouse_connections_total"
+	MetricBurntTokensTotal = "sextant_clickhouse_burnt_tokens_total"
+)
+
 // metrics are what the pipeline cannot know; rows, seconds, retries and losses it counts itself.
 type metrics struct {
 	sent        prometheus.Counter
@@ -12,15 +19,15 @@ type metrics struct {
 func newMetrics(reg prometheus.Registerer) *metrics {
 	m := &metrics{
 		sent: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "sextant_clickhouse_sent_bytes_total",
+			Name: MetricSentBytesTotal,
 			Help: "Bytes sent to ClickHouse, as compressed.",
 		}),
 		connections: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "sextant_clickhouse_connections_total",
+			Name: MetricConnectionsTotal,
 			Help: "Connections made to ClickHouse.",
 		}),
 		burnt: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "sextant_clickhouse_burnt_tokens_total",
+			Name: MetricBurntTokensTotal,
 			Help: "Inserts repeated under another token, because ClickHouse remembered the first token but not the rows.",
 		}),
 	}

@@ -3,6 +3,8 @@ package clickhouse
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -10,15 +12,22 @@ import (
 	"github.com/ClickHouse/ch-go/proto"
 )
 
-// state is what the server has.
+// state is what the server has, or what the servers of the cluster have.
 type state struct {
-	database bool
-	tables   map[string]*stateTable // and views
+	servers []*server
 
 	version, least uint32 // of the schema; 0 where nobody has noted them
 	program        string // that noted them
 	settled        bool   // so long ago that nobody can still be at it
 }
+
+type server struct {
+	name   string                 // of the machine
+	engine string                 // of the database; empty where there is none
+	tables map[string]*stateTable // and views
+}
+
+func newServer(name string) *server { return &server{name: name, tables: map[string]*stateTable{}} }
 
 type stateTable struct {
 	engine     string            // everything after the columns, as the server prints it
@@ -28,7 +37,25 @@ type stateTable struct {
 }
 
 // has reports whether there is a table or view of a name.
-func (s *state) has(name string) bool { return s.tables[name] != nil }
+func (s *server) has(name string) bool { return s.tables[name] != nil }
+
+// share returns how many servers have how many of some tables, and how many that were if all had all.
+func (s *state) share(tables []string) (have, all int) {
+	for _, server := range s.servers {
+		for _, name := range tables {
+			if all++; server.has(name) {
+				have++
+			}
+		}
+	}
+	return have, all
+}
+
+// split reports whether there are some of the tables, and some are missing.
+func (s *state) split(tables []string) bool {
+	have, all := s.share(tables)
+	return 0 < have && have < all
+}
 
 // migrate leads the server to what it should have, and returns the statements that did it. It looks first, so that a user
 // who may do nothing but insert can work with tables that somebody else has made.
@@ -81,6 +108,9 @@ func (c *conn) step(ctx context.Context, s step) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
+	if c.cfg.distribute != nil && !strings.HasPrefix(s.sql, "INSERT") {
+		return c.cfg.distribute(ctx, s.sql)
+	}
 	return c.do(ctx, ch.Query{Body: s.sql})
 }
 
@@ -127,7 +157,8 @@ func (c *conn) inserts(ctx context.Context) (map[string]bool, error) {
 
 // What a row of the question for the state tells.
 const (
-	tellsDatabase = iota
+	tellsServer = iota
+	tellsDatabase
 	tellsEngine
 	tellsComment
 	tellsColumn
@@ -137,34 +168,61 @@ const (
 func (c *conn) state(ctx context.Context) (state, error) {
 	ctx, cancel := context.WithTimeout(ctx, c.cfg.InsertTimeout)
 	defer cancel()
-	have := state{tables: map[string]*stateTable{}}
-	database := quote(c.cfg.Database)
-	var what proto.ColUInt8
-	var table, name, text proto.ColStr
-	err := c.do(ctx, ch.Query{
-		Body: fmt.Sprintf("SELECT toUInt8(%[1]d) AS what, '' AS t, '' AS n, '' AS x FROM system.databases WHERE name = %[6]s"+
-			" UNION ALL SELECT toUInt8(%[2]d), name, '', engine_full FROM system.tables WHERE database = %[6]s"+
-			" UNION ALL SELECT toUInt8(%[3]d), name, '', comment FROM system.tables WHERE database = %[6]s"+
-			" UNION ALL SELECT toUInt8(%[4]d), table, name, type FROM system.columns WHERE database = %[6]s"+
-			" UNION ALL SELECT DISTINCT toUInt8(%[5]d), table, partition_id, '' FROM system.parts WHERE database = %[6]s AND active AND rows > 0",
-			tellsDatabase, tellsEngine, tellsComment, tellsColumn, tellsPartition, database),
-		Result: proto.Results{{Name: "what", Data: &what}, {Name: "t", Data: &table}, {Name: "n", Data: &name}, {Name: "x", Data: &text}},
-		OnResult: func(context.Context, proto.Block) error {
-			for i := range table.Rows() {
-				have.add(what.Row(i), table.Row(i), name.Row(i), text.Row(i))
-			}
-			return nil
-		},
-	})
-	if err != nil || !have.has(historyTable) {
+	question := fmt.Sprintf("SELECT toUInt8(%[1]d) AS what, '' AS t, '' AS n, hostName() AS x"+
+		" UNION ALL SELECT toUInt8(%[2]d), '', '', engine FROM system.databases WHERE name = %[7]s"+
+		" UNION ALL SELECT toUInt8(%[3]d), name, '', engine_full FROM system.tables WHERE database = %[7]s"+
+		" UNION ALL SELECT toUInt8(%[4]d), name, '', comment FROM system.tables WHERE database = %[7]s"+
+		" UNION ALL SELECT toUInt8(%[5]d), table, name, type FROM system.columns WHERE database = %[7]s"+
+		" UNION ALL SELECT DISTINCT toUInt8(%[6]d), table, partition_id, '' FROM system.parts WHERE database = %[7]s AND active AND rows > 0",
+		tellsServer, tellsDatabase, tellsEngine, tellsComment, tellsColumn, tellsPartition, quote(c.cfg.Database))
+	have, err := c.servers(ctx, c.cfg.everywhere(question))
+	switch {
+	case ch.IsErr(err, proto.ErrClusterDoesntExist):
+		return have, c.cfg.fault(err, "it knows of no cluster %s; set clickhouse.cluster to one of its remote_servers (SELECT DISTINCT cluster FROM system.clusters)", c.cfg.Cluster)
+	case c.cfg.Cluster != "" && ch.IsErr(err, proto.ErrAccessDenied): // who may do nothing but insert relies on others
+		have, err = c.servers(ctx, here(question))
+	}
+	if there, all := have.share(c.cfg.historyTables()); err != nil || there < all {
 		return have, err
 	}
 	return have, c.history(ctx, &have)
 }
 
-func (s *state) add(what uint8, table, name, text string) {
-	if what == tellsDatabase {
-		s.database = true
+// servers asks each server what it has.
+func (c *conn) servers(ctx context.Context, question string) (state, error) {
+	servers := map[uint32]*server{}
+	var number proto.ColUInt32
+	var what proto.ColUInt8
+	var table, name, text proto.ColStr
+	err := c.do(ctx, ch.Query{
+		Body:   question,
+		Result: proto.Results{{Name: "server", Data: &number}, {Name: "what", Data: &what}, {Name: "t", Data: &table}, {Name: "n", Data: &name}, {Name: "x", Data: &text}},
+		OnResult: func(context.Context, proto.Block) error {
+			for i := range table.Rows() {
+				s := servers[number.Row(i)]
+				if s == nil {
+					s = newServer("")
+					servers[number.Row(i)] = s
+				}
+				s.add(what.Row(i), table.Row(i), name.Row(i), text.Row(i))
+			}
+			return nil
+		},
+	})
+	var have state
+	for _, number := range slices.Sorted(maps.Keys(servers)) {
+		have.servers = append(have.servers, servers[number])
+	}
+	return have, err
+}
+
+func (s *server) add(what uint8, table, name, text string) {
+	switch what {
+	case tellsServer:
+		s.name = text
+		return
+	case tellsDatabase:
+		s.engine = text
 		return
 	}
 	t := s.tables[table]

@@ -62,7 +62,7 @@ const whole = "SELECT count(), uniqExact(id), countIf(view = 'destination' AND f
 // newest fails unless the database is as the newest program makes it, and has all rows.
 func newest(t *testing.T, c clickhouse.Config, connections int) {
 	t.Helper()
-	want := fmt.Sprintf("%d\t%[1]d\t%d\t100\t1\t2", connections, connections/10)
+	want := fmt.Sprintf("%d\t%[1]d\t%d\t100\t1\t%d", connections, connections/10, clickhouse.Version)
 	if got := query(t, c, whole); got != want {
 		t.Errorf("connections, ids, with two rows, flows, gaps, version: %s, want %s", got, want)
 	}
@@ -74,8 +74,12 @@ func newest(t *testing.T, c clickhouse.Config, connections int) {
 	}
 	fresh := config(t)
 	check(t, fresh)
-	const shape = "SELECT name, engine_full, sorting_key, (SELECT groupArray((c.name, c.type, c.default_expression)) FROM (SELECT * FROM system.columns WHERE database = currentDatabase() ORDER BY position) AS c WHERE c.table = t.name) " +
-		"FROM system.tables AS t WHERE database = currentDatabase() AND name IN ('connections', 'flows', 'gaps', 'pulls', 'inventory', 'heartbeats') ORDER BY name"
+	if got, want := query(t, c, "SELECT sorting_key FROM system.tables WHERE database = currentDatabase() AND name = 'flows'"),
+		"toStartOfFiveMinutes(time), source_namespace, source_workload, destination_namespace, destination_workload, time"; got != want {
+		t.Errorf("flows are sorted by %s, want the order that they had, which cannot be altered", got)
+	}
+	const shape = "SELECT name, replaceRegexpOne(engine_full, if(name = 'flows', ' ORDER BY [(].*, time[)]', ''), ''), if(name = 'flows', '', sorting_key), (SELECT groupArray((c.name, c.type, c.default_expression)) FROM (SELECT * FROM system.columns WHERE database = currentDatabase() ORDER BY position) AS c WHERE c.table = t.name) " +
+		"FROM system.tables AS t WHERE database = currentDatabase() AND name IN ('connections', 'flows', 'gaps', 'pulls', 'inventory', 'heartbeats', 'charges', 'buckets') ORDER BY name"
 	if diff := cmp.Diff(query(t, fresh, shape), query(t, c, shape)); diff != "" {
 		t.Errorf("(-fresh +migrated)\n%s", diff)
 	}
@@ -104,7 +108,7 @@ func TestMigrate(t *testing.T) {
 	if done, err := c.Migrate(t.Context()); err != nil || len(done) > 0 {
 		t.Errorf("a second time: %q, %v", done, err)
 	}
-	if got, want := query(t, c, "SELECT version, least, program, length(statements) FROM schema_version"), fmt.Sprintf("2\t1\tv1.2.3\t%d", len(done)-1); got != want {
+	if got, want := query(t, c, "SELECT version, least, program, length(statements) FROM schema_version"), fmt.Sprintf("%d\t1\tv1.2.3\t%d", clickhouse.Version, len(done)-1); got != want {
 		t.Errorf("history %s, want %s", got, want)
 	}
 	write(t, sink(t, c), "a", spread(10, "2026-11-24T12:00:00Z"))
@@ -220,7 +224,7 @@ func TestMigrateConcurrentlyFromNothing(t *testing.T) {
 	if plan, err := c.Plan(t.Context()); err != nil || len(plan) > 0 {
 		t.Errorf("there is more to do: %q, %v", plan, err)
 	}
-	if got := query(t, c, "SELECT version, count() FROM schema_version FINAL GROUP BY version"); got != "2\t1" {
+	if got := query(t, c, "SELECT version, count() FROM schema_version FINAL GROUP BY version"); got != fmt.Sprintf("%d\t1", clickhouse.Version) {
 		t.Errorf("versions %s, want the newest once", got)
 	}
 }
@@ -229,16 +233,17 @@ func TestMigrateConcurrentlyFromNothing(t *testing.T) {
 func TestNewerSchema(t *testing.T) {
 	c := config(t)
 	check(t, c)
-	query(t, c, "INSERT INTO schema_version (version, least, program) VALUES (3, 2, 'v9.0.0')")
+	query(t, c, fmt.Sprintf("INSERT INTO schema_version (version, least, program) VALUES (%d, %d, 'v9.0.0')", clickhouse.Version+1, clickhouse.Version))
 	query(t, c, "DROP VIEW prefix_plan")
 	c.TTLFlows = time.Hour
 	if plan, err := c.Plan(t.Context()); err != nil || len(plan) > 0 {
 		t.Errorf("plan %q, %v, want nothing to do", plan, err)
 	}
 	write(t, sink(t, c), "a", batch(flow.Record{Time: time.Now()}))
-	query(t, c, "INSERT INTO schema_version (version, least, program) VALUES (4, 3, 'v10.0.0')")
+	query(t, c, fmt.Sprintf("INSERT INTO schema_version (version, least, program) VALUES (%d, %d, 'v10.0.0')", clickhouse.Version+2, clickhouse.Version+1))
 	err := sink(t, c).Check(t.Context())
-	want := "schema version 4, made by sextant v10.0.0, and takes rows from version 3 on; this program knows version 2; use a newer sextant"
+	want := fmt.Sprintf("schema version %d, made by sextant v10.0.0, and takes rows from version %d on; this program knows version %d; use a newer sextant",
+		clickhouse.Version+2, clickhouse.Version+1, clickhouse.Version)
 	if !errors.Is(err, clickhouse.ErrNewer) || !strings.Contains(err.Error(), want) {
 		t.Errorf("error %v, want %s", err, want)
 	}

@@ -26,14 +26,17 @@ func (c Config) plan(have state, done []string) ([]step, error) {
 	if err := c.refusal(have); err != nil {
 		return nil, err
 	}
-	p := planner{cfg: &c, have: have.copy()}
+	if err := c.misfit(have); err != nil {
+		return nil, err
+	}
+	p := planner{cfg: &c, have: have.copy(), on: c.onCluster(have)}
 	if have.version > version {
 		return nil, p.check()
 	}
-	if !have.database {
-		p.add("CREATE DATABASE IF NOT EXISTS `" + c.Database + "`")
+	if err := p.begin(); err != nil || have.split(c.historyTables()) {
+		return p.steps, err
 	}
-	for _, t := range append([]table{history()}, c.schema()...) {
+	for _, t := range c.schema() {
 		if err := p.table(t); err != nil {
 			return nil, err
 		}
@@ -55,29 +58,55 @@ func (c Config) plan(have state, done []string) ([]step, error) {
 	return p.steps, nil
 }
 
-// planner gathers steps, and knows what there will be after them.
+// planner gathers steps, and knows what there will be after them. What any server lacks is done on all of them: every
+// statement can be repeated.
 type planner struct {
 	cfg   *Config
 	have  state
+	on    string // where statements are run, see onCluster
+	here  *server
 	steps []step
 }
 
 func (p *planner) add(sql string) *step {
-	p.steps = append(p.steps, step{sql: sql})
-	return &p.steps[len(p.steps)-1]
+	i := slices.IndexFunc(p.steps, func(s step) bool { return s.sql == sql })
+	if i < 0 {
+		i = len(p.steps)
+		p.steps = append(p.steps, step{sql: sql})
+	}
+	return &p.steps[i]
 }
 
 func (s state) copy() state {
-	s.tables = maps.Clone(s.tables)
+	servers := make([]*server, len(s.servers))
+	for i, old := range s.servers {
+		servers[i] = &server{old.name, old.engine, maps.Clone(old.tables)}
+	}
+	s.servers = servers
 	return s
+}
+
+// begin makes the database and the history of its versions. Where some servers have that and some do not, the version is to
+// be seen only after it.
+func (p *planner) begin() error {
+	for _, s := range p.have.servers {
+		if s.engine == "" {
+			p.add("CREATE DATABASE IF NOT EXISTS `" + p.cfg.Database + "`" + p.on)
+		}
+	}
+	return p.table(history())
 }
 
 // check returns what is wrong with the tables, without a way to mend it.
 func (p *planner) check() error {
-	for _, t := range p.cfg.schema() {
-		if old := p.have.tables[t.name]; old != nil {
-			if _, err := t.alter(p.cfg.Database, old); err != nil {
-				return p.wrong(t, err)
+	for _, s := range p.have.servers {
+		for _, whole := range p.cfg.schema() {
+			for _, t := range p.tables(whole) {
+				if old := s.tables[t.name]; old != nil {
+					if _, err := t.alter(p.at(t.name), old); err != nil {
+						return p.wrong(t, err)
+					}
+				}
 			}
 		}
 	}
@@ -88,17 +117,28 @@ func (p *planner) wrong(t table, err error) error {
 	return p.cfg.fault(err, "table %s.%s, %v, or use another clickhouse.database", p.cfg.Database, t.name, err)
 }
 
-func (p *planner) table(t table) error {
+func (p *planner) table(whole table) error {
+	for _, t := range p.tables(whole) {
+		for _, p.here = range p.have.servers {
+			if err := p.part(t); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (p *planner) part(t table) error {
 	if err := p.rebuild(t); err != nil {
 		return err
 	}
-	old := p.have.tables[t.name]
+	old := p.here.tables[t.name]
 	if old == nil {
-		p.add(t.create(p.cfg.Database))
-		p.have.tables[t.name] = t.made()
+		p.add(t.create(p.at(t.name)))
+		p.here.tables[t.name] = t.made()
 		return nil
 	}
-	changes, err := t.alter(p.cfg.Database, old)
+	changes, err := t.alter(p.at(t.name), old)
 	if err != nil {
 		return p.wrong(t, err)
 	}
@@ -124,37 +164,45 @@ func (p *planner) rollup(r rollup) error {
 	if err := p.table(r.table); err != nil {
 		return err
 	}
-	target, feed := path(p.cfg.Database, r.table.name), r.table.name+"_feed"
-	comment := stamp("feeds "+r.table.name, r.query)
-	switch old := p.have.tables[feed]; {
-	case old == nil:
-		p.add("CREATE MATERIALIZED VIEW IF NOT EXISTS " + path(p.cfg.Database, feed) + " TO " + target + "\nAS " + r.query + "\nCOMMENT " + quote(comment))
-	case old.comment != comment:
-		p.add("ALTER TABLE " + path(p.cfg.Database, feed) + " MODIFY QUERY " + r.query)
-		p.add("ALTER TABLE " + path(p.cfg.Database, feed) + " MODIFY COMMENT " + quote(comment))
-	default:
-		return nil
+	target, feed, query := p.tables(r.table)[0].name, r.table.name+"_feed", p.onLocal(r.query)
+	comment := stamp("feeds "+r.table.name, query)
+	fed := false // of the rows that are there
+	for _, s := range p.have.servers {
+		old := s.tables[feed]
+		fed = fed || old != nil && old.comment == comment
+		switch {
+		case old == nil:
+			p.add("CREATE MATERIALIZED VIEW IF NOT EXISTS " + p.at(feed) + " TO " + path(p.cfg.Database, target) + "\nAS " + query + "\nCOMMENT " + quote(comment))
+		case old.comment != comment:
+			p.add("ALTER TABLE " + p.at(feed) + " MODIFY QUERY " + query)
+			p.add("ALTER TABLE " + p.at(feed) + " MODIFY COMMENT " + quote(comment))
+		}
 	}
-	if p.have.rows() {
-		p.add("INSERT INTO " + target + "\n" + r.query)
+	if !fed && p.have.rows() {
+		p.add("INSERT INTO " + path(p.cfg.Database, r.table.name) + "\n" + r.query)
 	}
 	return nil
 }
 
 // rows reports whether any table has rows.
 func (s *state) rows() bool {
-	for _, t := range s.tables {
-		if len(t.partitions) > 0 {
-			return true
+	for _, server := range s.servers {
+		for _, t := range server.tables {
+			if len(t.partitions) > 0 {
+				return true
+			}
 		}
 	}
 	return false
 }
 
 func (p *planner) view(v view) {
-	comment := stamp(v.comment, v.query)
-	if old := p.have.tables[v.name]; old == nil || old.comment != comment {
-		p.add("CREATE OR REPLACE VIEW " + path(p.cfg.Database, v.name) + "\nAS " + v.query + "\nCOMMENT " + quote(comment))
+	query := p.onAll(v.query)
+	comment := stamp(v.comment, query)
+	for _, s := range p.have.servers {
+		if old := s.tables[v.name]; old == nil || old.comment != comment {
+			p.add("CREATE OR REPLACE VIEW " + p.at(v.name) + "\nAS " + query + "\nCOMMENT " + quote(comment))
+		}
 	}
 }
 
@@ -177,24 +225,24 @@ func stamp(comment, text string) string {
 // A server that is killed in the middle of 2 leaves no NAME. The next to look finishes it.
 func (p *planner) rebuild(t table) error {
 	db, next, former := p.cfg.Database, t.name+nextSuffix, t.name+formerSuffix
-	now := p.have.tables[t.name]
+	now := p.here.tables[t.name]
 	switch {
-	case !t.keyed():
-	case now != nil && now.plain() && p.have.has(former):
+	case !t.keyed(), p.cfg.Cluster != "": // where tables have had their keys from the beginning
+	case now != nil && now.plain() && p.here.has(former):
 		return p.cfg.fault(errTwoFormer, "database %s: %s and %s are both %v; INSERT INTO %[3]s SELECT * FROM %[2]s, DROP TABLE %[2]s, and start again",
 			db, t.name, former, errTwoFormer)
 	case now != nil && now.plain():
 		blank := t
 		blank.name = next
-		if !p.have.has(next) {
-			p.add(blank.create(db))
+		if !p.here.has(next) {
+			p.add(blank.create(path(db, next)))
 		}
 		p.add("RENAME TABLE " + path(db, t.name) + " TO " + path(db, former) + ", " + path(db, next) + " TO " + path(db, t.name)).look = true
-		p.have.tables[t.name], p.have.tables[former] = t.made(), now
-	case now == nil && p.have.has(next):
+		p.here.tables[t.name], p.here.tables[former] = t.made(), now
+	case now == nil && p.here.has(next):
 		p.add("RENAME TABLE " + path(db, next) + " TO " + path(db, t.name)).look = true
-		p.have.tables[t.name] = t.made()
-	case p.have.has(next): // of one who was late
+		p.here.tables[t.name] = t.made()
+	case p.here.has(next): // of one who was late
 		p.add("DROP TABLE IF EXISTS " + path(db, next))
 	}
 	return nil
@@ -202,8 +250,8 @@ func (p *planner) rebuild(t table) error {
 
 // carry moves the rows of a table that was rebuilt.
 func (p *planner) carry(t table) {
-	former := p.have.tables[t.name+formerSuffix]
-	if former == nil || !t.keyed() {
+	former := p.here.tables[t.name+formerSuffix]
+	if former == nil || !t.keyed() || p.cfg.Cluster != "" {
 		return
 	}
 	from, to := path(p.cfg.Database, t.name+formerSuffix), path(p.cfg.Database, t.name)
@@ -239,10 +287,10 @@ func (s *stateTable) plain() bool {
 	return s.engine == "MergeTree" || strings.HasPrefix(s.engine, "MergeTree ")
 }
 
-// alter returns the statements that make a table what it should be, or why that cannot be.
-func (t table) alter(database string, old *stateTable) (statements []string, err error) {
+// alter returns the statements that make a table of a full name what it should be, or why that cannot be.
+func (t table) alter(name string, old *stateTable) (statements []string, err error) {
 	do := func(format string, args ...any) {
-		statements = append(statements, "ALTER TABLE "+path(database, t.name)+" "+fmt.Sprintf(format, args...))
+		statements = append(statements, "ALTER TABLE "+name+" "+fmt.Sprintf(format, args...))
 	}
 	after := "FIRST"
 	for _, col := range t.columns {
@@ -254,7 +302,7 @@ func (t table) alter(database string, old *stateTable) (statements []string, err
 			do("MODIFY COLUMN `%s` %s", col.name, typ)
 		} else if !takes(have, col.typ) {
 			return nil, fmt.Errorf("column %s: its type is %s, which does not hold all that a %s does; ALTER TABLE %s MODIFY COLUMN `%s` %[3]s",
-				col.name, have, col.typ, path(database, t.name), col.name)
+				col.name, have, col.typ, name, col.name)
 		}
 		after = "AFTER `" + col.name + "`"
 	}

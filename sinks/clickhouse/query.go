@@ -48,8 +48,8 @@ func Open(cfg Config) (*DB, error) {
 // Close lets go of the connection.
 func (db *DB) Close() error { return db.conn.Close() }
 
-// Query runs one statement, in which tables without a database are ours, and rows that are stored more than once are one
-// (FINAL), unless the user may not have it so. Rows must be read to the end before the next query. An error is one line, the
+// Query runs one statement, in which tables without a database are ours, rows that are stored more than once are one
+// (FINAL), and tables of a cluster can be joined, unless the user may not have it so. Rows must be read to the end before the next query. An error is one line, the
 // server's own words.
 func (db *DB) Query(ctx context.Context, sql string) (*Rows, error) {
 	// Not at login: a database that does not exist yet must not keep us out, and a refused login ends the embedded engine.
@@ -58,7 +58,7 @@ func (db *DB) Query(ctx context.Context, sql string) (*Rows, error) {
 	if err != nil && !(errors.As(err, &e) && e.Code == int32(proto.ErrUnknownDatabase)) {
 		return nil, db.cfg.explainQuery(ctx, err, true)
 	}
-	if err := db.conn.Exec(ctx, "SET final = 1"); err != nil && !(errors.As(err, &e) && e.Code == int32(proto.ErrReadonly)) {
+	if err := db.conn.Exec(ctx, "SET final = 1, "+gathers); err != nil && !(errors.As(err, &e) && e.Code == int32(proto.ErrReadonly)) {
 		return nil, db.cfg.explainQuery(ctx, err, false)
 	}
 	ctx, cancel := context.WithCancel(ctx)

@@ -117,19 +117,23 @@ func TestEveryFieldComesBack(t *testing.T) {
 	in, c := flow.NewInterner(), config(t)
 	record, connection, gap := full(in), filled[flow.Connection](in), filled[flow.Gap](in)
 	pull, item := filled[flow.Pull](in), filled[flow.Item](in)
+	charge, bucket := filled[flow.Charge](in), filled[flow.Bucket](in)
 	different(t, flow.Fields, record, flow.Record{})
 	different(t, flow.ConnectionFields, connection, flow.Connection{})
 	different(t, flow.GapFields, gap, flow.Gap{})
 	different(t, flow.PullFields, pull, flow.Pull{})
 	different(t, flow.ItemFields, item, flow.Item{})
+	different(t, flow.ChargeFields, charge, flow.Charge{})
+	different(t, flow.BucketFields, bucket, flow.Bucket{})
 
 	write(t, sink(t, c), "1", &flow.Batch{
 		Records: []flow.Record{record}, Connections: []flow.Connection{connection}, Gaps: []flow.Gap{gap},
-		Pulls: []flow.Pull{pull}, Items: []flow.Item{item},
+		Pulls: []flow.Pull{pull}, Items: []flow.Item{item}, Charges: []flow.Charge{charge}, Buckets: []flow.Bucket{bucket},
 	})
 	for table, sent := range map[string]string{
 		"flows": asJSON(flow.Fields, record), "connections": asJSON(flow.ConnectionFields, connection), "gaps": asJSON(flow.GapFields, gap),
 		"pulls": asJSON(flow.PullFields, pull), "inventory": asJSON(flow.ItemFields, item),
+		"charges": asJSON(flow.ChargeFields, charge), "buckets": asJSON(flow.BucketFields, bucket),
 	} {
 		if diff := cmp.Diff(sent+"\n", stored(t, c, "SELECT * FROM "+table)); diff != "" {
 			t.Errorf("%s (-sent +stored)\n%s", table, diff)
@@ -143,7 +147,7 @@ func TestEmptyRows(t *testing.T) {
 		c.Compression = compression
 		write(t, sink(t, c), "1", &flow.Batch{
 			Records: make([]flow.Record, 1), Connections: make([]flow.Connection, 1), Gaps: make([]flow.Gap, 1),
-			Pulls: make([]flow.Pull, 1), Items: make([]flow.Item, 1),
+			Pulls: make([]flow.Pull, 1), Items: make([]flow.Item, 1), Charges: make([]flow.Charge, 1), Buckets: make([]flow.Bucket, 1),
 		})
 		absent := strings.NewReplacer(
 			`"time":null`, `"time":"1970-01-01T00:00:00.000000000Z"`,
@@ -159,6 +163,7 @@ func TestEmptyRows(t *testing.T) {
 		for table, sent := range map[string]string{
 			"flows": asJSON(flow.Fields, flow.Record{}), "connections": asJSON(flow.ConnectionFields, flow.Connection{}),
 			"gaps": asJSON(flow.GapFields, flow.Gap{}), "pulls": asJSON(flow.PullFields, flow.Pull{}), "inventory": asJSON(flow.ItemFields, flow.Item{}),
+			"charges": asJSON(flow.ChargeFields, flow.Charge{}), "buckets": asJSON(flow.BucketFields, flow.Bucket{}),
 		} {
 			if diff := cmp.Diff(absent.Replace(sent)+"\n", stored(t, c, "SELECT * FROM "+table)); diff != "" {
 				t.Errorf("%s, %s (-sent +stored)\n%s", table, compression, diff)

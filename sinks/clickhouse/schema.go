@@ -13,10 +13,12 @@ type table struct {
 	name     string
 	columns  []column
 	indexes  []string
+	like     string // the table whose columns it takes, in full; empty: columns and indexes say them
 	options  string // engine, partition and order
 	age      string // what a row's age is counted from
 	ttl      time.Duration
 	settings string
+	shard    string // in a cluster, what a row is stored by: the same for rows that are to become one
 }
 
 // column is one column of it.
@@ -29,24 +31,30 @@ type column struct {
 
 // schema returns the tables.
 func (c Config) schema() []table {
-	return []table{c.flows(), c.connections(), c.gaps(), c.heartbeats(), c.pulls(), c.inventory()}
+	return []table{c.flows(), c.connections(), c.gaps(), c.heartbeats(), c.pulls(), c.inventory(), c.charges(), c.buckets()}
 }
 
 // flows has days as partitions, so that old ones are dropped whole. Within one, rows are sorted by five minutes and then by
-// who talks to whom: neighbouring rows are then alike and compress 2.5 times better than in the order of time alone, and a
+// who talks to whom: neighbouring rows are then alike and compress three times better than in the order of time alone, and a
 // question about one namespace or workload reads little. ClickHouse does not use the first part of that key for a condition
 // on time (26.7), hence the minmax index. The bloom filters find the flows of one address. Inserts are deduplicated by token
 // over the last thousand.
+//
+// A row takes 10.1 bytes, 10.9 with the pods in the place of the addresses, which the world has none of, and 13.7 with
+// neither (measured with 10 million flows, merged). Questions read the same rows and take the same time in all three: one
+// workload's or one address's flows, the last hundred, one connection's story. With quarters of an hour a row takes another
+// eighth less, and whoever asks for the last minutes reads three times as much.
 func (c Config) flows() table {
 	return table{
 		name:    "flows",
 		columns: columns(flow.Fields),
 		indexes: indexes("time"),
 		options: "ENGINE = MergeTree\nPARTITION BY toDate(`time`)\nORDER BY (toStartOfFiveMinutes(`time`), " +
-			"`source_namespace`, `source_workload`, `destination_namespace`, `destination_workload`, `time`)",
+			"`source_namespace`, `source_workload`, `destination_namespace`, `destination_workload`, `source_ip`, `destination_ip`, `time`)",
 		age:      "`time`",
 		ttl:      c.TTLFlows,
 		settings: wholeDays,
+		shard:    "cityHash64(`source_ip`, `source_port`) + cityHash64(`destination_ip`, `destination_port`)", // both ways of a connection
 	}
 }
 
@@ -71,6 +79,7 @@ func (c Config) connections() table {
 		age:      "`first`",
 		ttl:      c.TTLConnections,
 		settings: wholeDays,
+		shard:    "cityHash64(`id`)",
 	}
 }
 
@@ -93,6 +102,7 @@ func (c Config) gaps() table {
 		age:      "greatest(`from`, `to`)",
 		ttl:      c.TTLGaps,
 		settings: remembers,
+		shard:    "cityHash64(`cluster`, `node`)",
 	}
 }
 
@@ -106,6 +116,7 @@ func (c Config) heartbeats() table {
 		age:      "`from`",
 		ttl:      c.TTLGaps,
 		settings: wholeDays,
+		shard:    "cityHash64(`cluster`, `node`)",
 	}
 }
 
@@ -125,6 +136,7 @@ func (c Config) pulls() table {
 		age:      "`time`",
 		ttl:      c.TTLPulls,
 		settings: remembers,
+		shard:    "cityHash64(`id`)",
 	}
 }
 
@@ -138,6 +150,7 @@ func (c Config) inventory() table {
 		age:      "`time`",
 		ttl:      c.TTLInventory,
 		settings: wholeDays,
+		shard:    "cityHash64(`cluster`, `kind`, `namespace`, `name`)",
 	}
 }
 
@@ -157,7 +170,7 @@ func indexes(time string) []string {
 // Schema returns the statements that make the database and its tables on an empty server, for those who have to make them
 // by hand because the sink's user may not.
 func (c Config) Schema() string {
-	steps, _ := c.plan(state{tables: map[string]*stateTable{}}, nil) // nothing there contradicts nothing
+	steps, _ := c.plan(state{servers: []*server{newServer("")}}, nil) // nothing there contradicts nothing
 	return strings.Join(texts(steps), ";\n\n") + ";\n"
 }
 
@@ -235,8 +248,8 @@ func enumText(words []string, values map[string]int) string {
 	return "Enum8(" + b.String() + ")"
 }
 
-// create returns the statement that makes the table.
-func (t table) create(database string) string {
+// create returns the statement that makes the table of a full name.
+func (t table) create(name string) string {
 	lines := make([]string, 0, len(t.columns)+len(t.indexes))
 	for _, col := range t.columns {
 		lines = append(lines, "    "+col.String())
@@ -248,8 +261,11 @@ func (t table) create(database string) string {
 	if t.ttl != 0 {
 		ttl = "\nTTL " + t.ttlText()
 	}
+	if t.like != "" {
+		return fmt.Sprintf("CREATE TABLE IF NOT EXISTS %s\nAS %s\n%s", name, t.like, t.options)
+	}
 	return fmt.Sprintf("CREATE TABLE IF NOT EXISTS %s (\n%s\n) %s%s\nSETTINGS %s",
-		path(database, t.name), strings.Join(lines, ",\n"), t.options, ttl, t.settings)
+		name, strings.Join(lines, ",\n"), t.options, ttl, t.settings)
 }
 
 func (t table) ttlText() string {

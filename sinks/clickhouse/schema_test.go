@@ -3,6 +3,7 @@ package clickhouse_test
 import (
 	"flag"
 	"os"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -16,8 +17,20 @@ import (
 var update = flag.Bool("update", false, "write the golden files")
 
 func TestSchema(t *testing.T) {
-	const file = "testdata/schema.golden"
-	got := clickhouse.Default().Schema()
+	c := clickhouse.Default()
+	golden(t, "testdata/schema.golden", c.Schema())
+	c.Cluster = "history"
+	golden(t, "testdata/cluster.golden", skeleton(c.Schema()))
+}
+
+// skeleton returns a schema without what is the same in every one: columns and questions.
+func skeleton(schema string) string {
+	schema = regexp.MustCompile(`(?m)^    .*\n`).ReplaceAllString(schema, "")
+	return regexp.MustCompile(`(?m)(^CREATE OR REPLACE VIEW .*)\n(?s:.*?)(?:\n(SETTINGS .*))?\n(COMMENT .*);`).ReplaceAllString(schema, "$1\n...\n$2;")
+}
+
+func golden(t *testing.T, file, got string) {
+	t.Helper()
 	if *update {
 		if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
 			t.Fatal(err)
@@ -143,25 +156,26 @@ func TestEnumNumberedDifferently(t *testing.T) {
 	}
 }
 
+// Those of charges and buckets are the pulls'.
 func TestTTL(t *testing.T) {
 	c := config(t)
 	ttl := func() string {
-		return query(t, c, `SELECT name, extract(engine_full, 'TTL .*?(toInterval\\w+\\(\\d+\\)|toStart\\w+|$)') FROM system.tables WHERE database = currentDatabase() AND name IN ('connections', 'flows', 'gaps', 'inventory', 'pulls') ORDER BY name`)
+		return query(t, c, `SELECT name, extract(engine_full, 'TTL .*?(toInterval\\w+\\(\\d+\\)|toStart\\w+|$)') FROM system.tables WHERE database = currentDatabase() AND name IN ('connections', 'flows', 'gaps', 'inventory', 'pulls', 'charges', 'buckets') ORDER BY name`)
 	}
 	for _, step := range []struct {
 		connections, flows, gaps, inventory, pulls time.Duration
 		want                                       string
 	}{
-		{0, 7 * day, 0, day, 0, "connections\t\nflows\ttoIntervalDay(7)\ngaps\t\ninventory\ttoIntervalDay(1)\npulls\t"},
+		{0, 7 * day, 0, day, 0, "buckets\t\ncharges\t\nconnections\t\nflows\ttoIntervalDay(7)\ngaps\t\ninventory\ttoIntervalDay(1)\npulls\t"},
 		{
 			day, 36 * time.Hour, 90 * day, 0, 30 * day,
-			"connections\ttoIntervalDay(1)\nflows\ttoIntervalSecond(129600)\ngaps\ttoIntervalDay(90)\ninventory\t\npulls\ttoIntervalDay(30)",
+			"buckets\ttoIntervalDay(30)\ncharges\ttoIntervalDay(30)\nconnections\ttoIntervalDay(1)\nflows\ttoIntervalSecond(129600)\ngaps\ttoIntervalDay(90)\ninventory\t\npulls\ttoIntervalDay(30)",
 		},
 		{
 			2 * day, 0, 90 * day, time.Hour, 2 * time.Hour,
-			"connections\ttoIntervalDay(2)\nflows\t\ngaps\ttoIntervalDay(90)\ninventory\ttoIntervalSecond(3600)\npulls\ttoIntervalSecond(7200)",
+			"buckets\ttoIntervalSecond(7200)\ncharges\ttoIntervalSecond(7200)\nconnections\ttoIntervalDay(2)\nflows\t\ngaps\ttoIntervalDay(90)\ninventory\ttoIntervalSecond(3600)\npulls\ttoIntervalSecond(7200)",
 		},
-		{0, day, day, 0, 0, "connections\t\nflows\ttoIntervalDay(1)\ngaps\ttoIntervalDay(1)\ninventory\t\npulls\t"},
+		{0, day, day, 0, 0, "buckets\t\ncharges\t\nconnections\t\nflows\ttoIntervalDay(1)\ngaps\ttoIntervalDay(1)\ninventory\t\npulls\t"},
 	} {
 		c.TTLConnections, c.TTLFlows, c.TTLGaps, c.TTLInventory, c.TTLPulls = step.connections, step.flows, step.gaps, step.inventory, step.pulls
 		check(t, c)

@@ -53,11 +53,21 @@ func (b *block[R]) write(ctx context.Context, s *Sink, tried bool) error {
 		earlier = max(earlier, 1)
 	}
 	missing := []part[R]{{rows: b.rows}}
+	if tried && !b.blind { // so long ago, maybe, that the server has forgotten the token
+		parts := b.parts()
+		absent, err := b.absent(ctx, s, parts, false)
+		if err != nil {
+			return err
+		}
+		if len(absent) < len(parts) {
+			missing = absent
+		}
+	}
 	for round := 0; len(missing) > 0; round++ {
 		b.rounds = max(b.rounds, round+1)
 		sentBefore := round < earlier
 		for _, p := range missing {
-			if round > 0 {
+			if p.len() < count(b.rows) {
 				b.fill(p.rows)
 			}
 			if round > 0 && round >= earlier {
@@ -78,7 +88,7 @@ func (b *block[R]) write(ctx context.Context, s *Sink, tried bool) error {
 			missing = b.parts()
 		}
 		var err error
-		if missing, err = b.absent(ctx, s, missing); err != nil {
+		if missing, err = b.absent(ctx, s, missing, true); err != nil {
 			return err
 		}
 	}
@@ -105,8 +115,10 @@ func (p part[R]) token(token string, round int) string {
 // sent again and again by processes that know nothing of each other.
 const mostKnown = 8
 
-func (p part[R]) len() (n int) {
-	for _, run := range p.rows {
+func (p part[R]) len() int { return count(p.rows) }
+
+func count[R any](rows [][]R) (n int) {
+	for _, run := range rows {
 		n += len(run)
 	}
 	return n
@@ -140,12 +152,21 @@ func (b *block[R]) dayOf(r *R) string {
 	return time.Unix(0, nanoseconds(b.day(r))).UTC().Format(time.DateOnly)
 }
 
-// absent returns the parts that are not stored. After an answer that we may not look it is an error once, and the next
-// try takes the server's word.
-func (b *block[R]) absent(ctx context.Context, s *Sink, parts []part[R]) (absent []part[R], err error) {
+// absent returns the parts that are not stored, as far as that can be seen; others are believed to be stored, or not. After
+// an answer that we may not look it is an error once, and the next try takes the server's word.
+func (b *block[R]) absent(ctx context.Context, s *Sink, parts []part[R], believed bool) (absent []part[R], err error) {
+	if s.cfg.Cluster != "" { // where a token is never without its rows, but a replica may be late to show them
+		if believed {
+			return nil, nil
+		}
+		return parts, nil
+	}
 	for _, p := range parts {
 		condition := b.fingerprint(s.conn.have, &p.rows[0][0])
 		if condition == "" {
+			if !believed {
+				absent = append(absent, p)
+			}
 			continue
 		}
 		there, err := s.conn.any(ctx, path(s.cfg.Database, b.table), condition)
@@ -184,7 +205,10 @@ func (c *conn) any(ctx context.Context, table, condition string) (bool, error) {
 // of another type hold another value and are left out. It is empty where we must not look: tables of other engines do
 // not burn tokens, and may show their rows later.
 func (b *block[R]) fingerprint(have state, r *R) string {
-	table := have.tables[b.table]
+	var table *stateTable
+	if len(have.servers) > 0 {
+		table = have.servers[0].tables[b.table]
+	}
 	if table != nil && !strings.HasPrefix(table.engine, "MergeTree") {
 		return ""
 	}

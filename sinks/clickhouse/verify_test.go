@@ -99,17 +99,20 @@ func spread(n int, begin string) *flow.Batch {
 		b.Gaps = append(b.Gaps, flow.Gap{From: when, To: when, Node: node})
 		b.Pulls = append(b.Pulls, flow.Pull{Time: when, ID: flow.UUID{3, byte(i)}, Node: node})
 		b.Items = append(b.Items, flow.Item{Time: when, Kind: flow.ItemService, Name: node, PrefixLength: byte(i)})
+		b.Charges = append(b.Charges, flow.Charge{Time: when, ID: flow.UUID{7, byte(i)}, Node: node})
+		b.Buckets = append(b.Buckets, flow.Bucket{Time: when, Service: node, Used: uint32(i)})
 	}
 	return b
 }
 
 // alike returns a row of each table that is verified, which differs in its node alone from the first one of a batch.
 func alike(b *flow.Batch) *flow.Batch {
-	record, connection, gap, item := b.Records[0], b.Connections[0], b.Gaps[0], b.Items[0]
+	record, connection, gap, item, bucket := b.Records[0], b.Connections[0], b.Gaps[0], b.Items[0], b.Buckets[0]
 	record.Node = flow.NewInterner().Name("other")
-	connection.Node, gap.Node, item.Node = record.Node, record.Node, record.Node
+	connection.Node, gap.Node, item.Node, bucket.Unit = record.Node, record.Node, record.Node, record.Node
 	return &flow.Batch{
 		Records: []flow.Record{record}, Connections: []flow.Connection{connection}, Gaps: []flow.Gap{gap}, Items: []flow.Item{item},
+		Buckets: []flow.Bucket{bucket},
 	}
 }
 
@@ -119,7 +122,7 @@ func only(table string, batches ...*flow.Batch) []*flow.Batch {
 	for _, b := range batches {
 		kept = append(kept, map[string]*flow.Batch{
 			"flows": {Records: b.Records}, "connections": {Connections: b.Connections}, "gaps": {Gaps: b.Gaps},
-			"pulls": {Pulls: b.Pulls}, "inventory": {Items: b.Items},
+			"pulls": {Pulls: b.Pulls}, "inventory": {Items: b.Items}, "charges": {Charges: b.Charges}, "buckets": {Buckets: b.Buckets},
 		}[table])
 	}
 	return kept
@@ -263,16 +266,18 @@ func TestVerifyFindsEveryRow(t *testing.T) {
 			{
 				Records: []flow.Record{full(in)}, Connections: []flow.Connection{filled[flow.Connection](in)}, Gaps: []flow.Gap{filled[flow.Gap](in)},
 				Pulls: []flow.Pull{filled[flow.Pull](in)}, Items: []flow.Item{filled[flow.Item](in)},
+				Charges: []flow.Charge{filled[flow.Charge](in)}, Buckets: []flow.Bucket{filled[flow.Bucket](in)},
 			},
 			{
 				Records: make([]flow.Record, 1), Connections: make([]flow.Connection, 1), Gaps: make([]flow.Gap, 1),
-				Pulls: make([]flow.Pull, 1), Items: make([]flow.Item, 1),
+				Pulls: make([]flow.Pull, 1), Items: make([]flow.Item, 1), Charges: make([]flow.Charge, 1), Buckets: make([]flow.Bucket, 1),
 			},
 		}
 		for i, odd := range []time.Time{at("1969-12-31T23:59:59Z"), at("2106-02-07T06:28:16Z"), at("2150-01-01T00:00:00Z"), time.Unix(math.MaxInt64, 0)} {
 			batches = append(batches, &flow.Batch{
 				Records: []flow.Record{{Time: odd, ProxyPort: uint16(i + 1)}}, Connections: []flow.Connection{{First: odd, ID: flow.UUID{5, byte(i)}}}, Gaps: []flow.Gap{{From: odd, Cause: flow.GapCause(i + 1)}},
 				Pulls: []flow.Pull{{Time: odd, ID: flow.UUID{5, byte(i)}}}, Items: []flow.Item{{Time: odd, PrefixLength: uint8(i + 1)}},
+				Charges: []flow.Charge{{Time: odd, ID: flow.UUID{5, byte(i)}}}, Buckets: []flow.Bucket{{Time: odd, Used: uint32(i + 1)}},
 			})
 		}
 		for i, text := range hostile {
@@ -281,13 +286,14 @@ func TestVerifyFindsEveryRow(t *testing.T) {
 			b.Connections[0].ID = flow.UUID{6, byte(i)}
 			b.Records[0].Source = flow.End{IP: addr("fe80::1%eth0"), Port: uint16(i)}
 			b.Pulls[0].ID, b.Pulls[0].Registry, b.Items[0].Prefix = flow.UUID{6, byte(i)}, in.Name(text), in.Name(text)
+			b.Charges[0].ID, b.Charges[0].Service, b.Buckets[0].Bucket = flow.UUID{6, byte(i)}, in.Name(text), in.Name(text)
 			batches = append(batches, b)
 		}
 		for i, b := range batches {
 			write(t, w.Sink, fmt.Sprint(i), b)
 			write(t, w.Sink, fmt.Sprint(i), b)
 		}
-		for _, table := range []string{"flows", "connections FINAL", "gaps", "pulls FINAL", "inventory"} {
+		for _, table := range []string{"flows", "connections FINAL", "gaps", "pulls FINAL", "inventory", "charges FINAL", "buckets"} {
 			if got, want := query(t, c, "SELECT count() FROM "+table), fmt.Sprint(len(batches)); got != want {
 				t.Errorf("%s rows in %s, want %s", got, table, want)
 			}

@@ -9,7 +9,7 @@ import (
 const (
 	// version is that of the schema. It is raised with every change of it that is more than tables, columns and words added:
 	// another key, another meaning, another text of a view. A program that meets a newer version changes nothing.
-	version = 2
+	version = 3
 
 	// least is the oldest version whose programs may still write to this one. It is raised to version where their rows
 	// would be wrong: then they refuse.
@@ -34,6 +34,7 @@ func history() table {
 		},
 		options:  "ENGINE = ReplacingMergeTree\nORDER BY `version`",
 		settings: "index_granularity = 8192",
+		shard:    "`version`",
 	}
 }
 

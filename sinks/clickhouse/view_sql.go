@@ -3,66 +3,63 @@ package clickhouse
 // The texts of the views. Words in angle brackets are filled in, see newQueries.
 
 // completenessSQL takes the union of a node's heartbeats less the union of its gaps. A gap that is tied to no node is one of
-// every node that had heartbeats. It reads everything once: as the last part of most views it must cost next to nothing.
+// every node that had heartbeats. It reads everything once, and its text is short of calls, times being nanoseconds in it: as
+// the last part of most views it must cost next to nothing.
 //
 // A node is expected that has had a heartbeat, or stood in the inventory, within a day before the window's end: one that
 // fell silent counts as not observed. It is expected from its first sign on, when others of its cluster had given signs
 // before, and up to its last one, when it left. The newest two minutes are not expected of a node whose heartbeat for them
 // may be on its way. That a node's settings hide its own connections takes nothing from what is seen of its pods: it is told
 // apart.
-const completenessSQL = `SELECT cluster, node, round(expected_ns / 1e9, 3) AS expected_seconds, round(observed_ns / 1e9, 3) AS observed_seconds,
-    if(expected_ns > 0, round(100 * observed_ns / expected_ns, 2), 100) AS completeness_percent, flows, lost_events, causes, hidden
+const completenessSQL = `SELECT cluster, node, round(expected / 1e9, 3) AS expected_seconds, round(observed / 1e9, 3) AS observed_seconds,
+    if(expected > 0, round(100 * observed / expected, 2), 100) AS completeness_percent, flows, lost_events, causes, hidden
 FROM (
-    SELECT cluster, node, flows, lost_events, causes, hidden,
-        minIf(appeared, appeared > 0) OVER (PARTITION BY cluster) AS first_appeared, max(listed) OVER (PARTITION BY cluster) AS newest_list,
-        toDateTime64(<since>, 9, 'UTC') AS window_begin, toDateTime64(least(<until>, now64(3, 'UTC')), 9, 'UTC') AS window_end,
-        greatest(window_begin, if(appeared < first_appeared + INTERVAL 10 MINUTE, window_begin, appeared)) AS begins,
-        least(window_end, multiIf(
-            gone > 0 AND gone >= beaten - INTERVAL 1 MINUTE, gone,
-            listed > 0 AND listed < newest_list AND sighted < newest_list, sighted,
-            window_end > now64(9, 'UTC') - INTERVAL 2 MINUTE AND beaten > window_end - INTERVAL 2 MINUTE, beaten,
-            window_end)) AS ends,
-        greatest(toUnixTimestamp64Nano(ends) - toUnixTimestamp64Nano(begins), 0) AS expected_ns,
-        least(seen_ns, expected_ns) AS observed_ns
+    SELECT cluster, node, flows, lost_events, causes, hidden, greatest(ends - begins, 0) AS expected, least(seen, expected) AS observed
     FROM (
-        SELECT cluster, node,
-            minIf(begin, kind IN ('beat', 'listed')) AS appeared, max(end) AS sighted, maxIf(end, kind = 'beat') AS beaten,
-            maxIf(end, kind = 'listed') AS listed, maxIf(begin, cause = 'node_gone') AS gone,
-            intervalLengthSumIf(begin_ns, end_ns, kind IN ('beat', 'gap') AND end_ns > begin_ns)
-                - intervalLengthSumIf(begin_ns, end_ns, kind = 'gap' AND end_ns > begin_ns) AS seen_ns,
-            sumIf(number, kind = 'beat' AND end_ns > begin_ns) AS flows, sumIf(number, kind = 'gap') AS lost_events,
-            arraySort(groupUniqArrayIf(cause, cause != '')) AS causes, maxIf(1, kind = 'hidden') AS hidden
+        SELECT cluster, node, flows, lost_events, causes, hidden, seen,
+            minIf(appeared, appeared > 0) OVER (PARTITION BY cluster) AS first_appeared, max(listed) OVER (PARTITION BY cluster) AS newest_list,
+            if(appeared < first_appeared + 10 * <minute>, <begin ns>, greatest(<begin ns>, appeared)) AS begins,
+            least(<end ns>, multiIf(
+                gone > 0 AND gone >= beaten - <minute>, gone,
+                listed > 0 AND listed < newest_list AND sighted < newest_list, sighted,
+                <end ns> > <now ns> - 2 * <minute> AND beaten > <end ns> - 2 * <minute>, beaten,
+                <end ns>)) AS ends
         FROM (
-            SELECT cluster, node, begin, end, kind, cause, number,
-                greatest(toUnixTimestamp64Nano(begin), toUnixTimestamp64Nano(toDateTime64(<since>, 9, 'UTC'))) AS begin_ns,
-                least(toUnixTimestamp64Nano(end), toUnixTimestamp64Nano(toDateTime64(<until>, 9, 'UTC'))) AS end_ns
+            SELECT cluster, node, minIf(begin, kind IN ('beat', 'listed')) AS appeared, max(end) AS sighted, maxIf(end, kind = 'beat') AS beaten,
+                maxIf(end, kind = 'listed') AS listed, maxIf(begin, cause = 'node_gone') AS gone,
+                intervalLengthSumIf(greatest(begin, <begin ns>), least(end, <end ns>), kind IN ('beat', 'gap') AND within)
+                    - intervalLengthSumIf(greatest(begin, <begin ns>), least(end, <end ns>), kind = 'gap' AND within) AS seen,
+                sumIf(number, kind = 'beat' AND within) AS flows, sumIf(number, kind = 'gap') AS lost_events,
+                arraySort(groupUniqArrayIf(cause, cause != '')) AS causes, max(kind = 'hidden') AS hidden
             FROM (
-                SELECT toString(cluster) AS cluster, toString(node) AS node, ` + "`from` AS begin, `to` AS end" + `, 'beat' AS kind, '' AS cause, ifNull(flows, 0) AS number
-                FROM <heartbeats> WHERE ` + "`to` > <since> - INTERVAL 1 DAY AND `from` < <until>" + `
-                UNION ALL
-                SELECT whose.1, whose.2, ` + "`from`, `to`" + `, if(cause = 'hidden_by_settings', 'hidden', 'gap'), toString(cause), ifNull(count, 0)
-                FROM <gaps>
-                ARRAY JOIN if(node != '', [(toString(cluster), toString(node))], arrayFilter(x -> cluster IN ('', x.1), (
-                    SELECT groupUniqArray((toString(cluster), toString(node))) FROM <heartbeats> WHERE ` + "`to` > <since> AND `from` < <until>" + `))) AS whose
-                WHERE ` + "`to` >= <since> AND `from` < <until>" + `
-                UNION ALL
-                SELECT toString(cluster), toString(name), time, time, 'listed', '', 0
-                FROM <inventory> WHERE kind = 'node' AND time >= <since> - INTERVAL 1 DAY AND time < <until>
+                SELECT *, end > <begin ns> AND begin < <end ns> AND begin < end AS within
+                FROM (
+                    SELECT toString(cluster) AS cluster, toString(node) AS node, toUnixTimestamp64Nano(` + "`from`) AS begin, toUnixTimestamp64Nano(`to`)" + ` AS end,
+                        'beat' AS kind, '' AS cause, ifNull(flows, 0) AS number
+                    FROM <heartbeats> WHERE ` + "`to` > <since> - INTERVAL 1 DAY AND `from` < <until>" + `
+                    UNION ALL
+                    SELECT whose.1, whose.2, ` + "toUnixTimestamp64Nano(`from`), toUnixTimestamp64Nano(`to`)" + `, if(cause = 'hidden_by_settings', 'hidden', 'gap'), toString(cause), ifNull(count, 0)
+                    FROM <gaps>
+                    ARRAY JOIN if(node != '', [(toString(cluster), toString(node))], arrayFilter(x -> cluster IN ('', x.1), (
+                        SELECT groupUniqArray((toString(cluster), toString(node))) FROM <heartbeats> WHERE ` + "`to` > <since> AND `from` < <until>" + `))) AS whose
+                    WHERE ` + "`to` >= <since> AND `from` < <until>" + `
+                    UNION ALL
+                    SELECT toString(cluster), toString(name), toUnixTimestamp64Nano(time), toUnixTimestamp64Nano(time), 'listed', '', 0
+                    FROM <inventory> WHERE kind = 'node' AND time >= <since> - INTERVAL 1 DAY AND time < <until>
+                )
             )
+            GROUP BY cluster, node
         )
-        GROUP BY cluster, node
     )
 )`
 
 // adoptionSQL counts connections that were answered, or of which nothing says that they failed: a failed IPv6 attempt is no
 // adoption. What goes to a NAT64 prefix ends as IPv4 and is counted apart. Who is asked is the cluster's own end.
-const adoptionSQL = `SELECT time, cluster, namespace, workload, direction, traffic, connections, ipv6, nat64, ipv4, failed_ipv6, failed_ipv4,
+const adoptionSQL = `SELECT time, cluster, namespace, workload, direction, ['other', 'dns', 'ping'][kind] AS traffic, connections, ipv6, nat64, ipv4, failed_ipv6, failed_ipv4,
     if(connections > 0, round(100 * ipv6 / connections, 1), NULL) AS ipv6_percent, completeness_percent
 FROM (
-    SELECT toStartOfFiveMinutes(first) AS time, cluster,
-        if(direction = 'ingress', destination_namespace, source_namespace) AS namespace,
-        if(direction = 'ingress', destination_workload, source_workload) AS workload, direction,
-        multiIf(protocol IN ('icmp', 'icmpv6'), 'ping', destination_port = 53, 'dns', 'other') AS traffic,
+    SELECT toStartOfFiveMinutes(first) AS time, cluster, <own namespace> AS namespace, <own workload> AS workload, direction,
+        multiIf(protocol IN ('icmp', 'icmpv6'), 3, destination_port = 53, 2, 1) AS kind,
         countIf(outcome IN ('answered', 'unknown') AND family != 'none') AS connections,
         countIf(outcome IN ('answered', 'unknown') AND family = 'ipv6' AND class != 'nat64') AS ipv6,
         countIf(outcome IN ('answered', 'unknown') AND class = 'nat64') AS nat64,
@@ -74,13 +71,13 @@ FROM (
 ) AS counted
 <with completeness>`
 
+// pathsSQL leaves out the address that the outside sees. With it there is a row for each node that a workload is on, 2.3
+// times as many, and the answer takes half as long again.
 const pathsSQL = `SELECT time, cluster, namespace, workload, direction, family, class, class_evidence, class_rule, source_nat, source_nat_evidence,
-    ` + egressAddress + ` AS egress_address, egress_ip_evidence, connections, completeness_percent
+    connections, completeness_percent
 FROM (
-    SELECT toStartOfFiveMinutes(first) AS time, cluster,
-        if(direction = 'ingress', destination_namespace, source_namespace) AS namespace,
-        if(direction = 'ingress', destination_workload, source_workload) AS workload, direction,
-        family, class, class_evidence, class_rule, source_nat, source_nat_evidence, egress_ip, egress_ip_evidence, count() AS connections
+    SELECT toStartOfFiveMinutes(first) AS time, cluster, <own namespace> AS namespace, <own workload> AS workload, direction,
+        family, class, class_evidence, class_rule, source_nat, source_nat_evidence, count() AS connections
     FROM <connections> WHERE <in window> AND outcome != 'denied'
     GROUP BY ALL
 ) AS counted
@@ -194,7 +191,4 @@ const pullsSQL = `SELECT time, cluster, node, zone, registry, repository,
     duration_ms, wait_ms, bytes, detail, id
 FROM <pulls>`
 
-const (
-	ipAddress     = "if(ip = toIPv6('::'), '', replaceRegexpOne(toString(ip), '^::ffff:([0-9.]+)$', '\\\\1'))"
-	egressAddress = "if(egress_ip = toIPv6('::'), '', replaceRegexpOne(toString(egress_ip), '^::ffff:([0-9.]+)$', '\\\\1'))"
-)
+const ipAddress = "if(ip = toIPv6('::'), '', replaceRegexpOne(toString(ip), '^::ffff:([0-9.]+)$', '\\\\1'))"

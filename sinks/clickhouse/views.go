@@ -23,7 +23,7 @@ type view struct {
 // views returns the views, in an order in which each only needs those before it.
 func (c Config) views() []view {
 	q := newQueries(c)
-	return []view{
+	return append([]view{
 		{"each_connection", "connections, each once, with addresses as people write them", q.eachConnection()},
 		{"completeness", "(since, until): for every node, the share of time in which its flows were observed", q.fill(completenessSQL)},
 		{"ipv6_adoption", "(since, until): connections that were not seen to fail, by family, every five minutes and for every workload", q.fill(adoptionSQL)},
@@ -35,7 +35,7 @@ func (c Config) views() []view {
 		{"prefix_plan", "prefixes of the cluster, its nodes and its services as last seen, and how much of them is given out", q.fill(prefixesSQL)},
 		{"inventory_findings", "what deserves attention in the cluster as last seen", q.fill(findingsSQL)},
 		{"image_pulls", "image pulls, each once", q.fill(pullsSQL)},
-	}
+	}, q.bucketViews()...)
 }
 
 // Views returns what there is to ask, by name.
@@ -54,7 +54,8 @@ type queries struct {
 }
 
 // newQueries returns what fills in queries: a table in angle brackets becomes its full name, in which rows that are stored
-// more than once are one.
+// more than once are one. A view that stands on another one has that one's text in it, as the server reads the text of a
+// view with parameters twice for each view that it is inside of, and that takes longer than some answers.
 func newQueries(c Config) queries {
 	var pairs []string
 	for _, t := range c.schema() {
@@ -70,13 +71,16 @@ func newQueries(c Config) queries {
 	pairs = append(pairs,
 		"<since>", sinceParameter, "<until>", untilParameter,
 		"<in window>", "first >= "+sinceParameter+" AND first < "+untilParameter,
-		"<completeness>", path(c.Database, "completeness")+"(since = "+sinceParameter+", until = "+untilParameter+")",
-		"<ipv4_dependencies>", path(c.Database, "ipv4_dependencies")+"(since = "+sinceParameter+", until = "+untilParameter+")",
-	)
-	return queries{c, strings.NewReplacer(append(pairs,
-		"<with completeness>", strings.NewReplacer(pairs...).Replace(withCompleteness),
+		"<begin ns>", unixNano(sinceParameter), "<end ns>", unixNano("least("+untilParameter+", now64(3, 'UTC'))"), "<now ns>", unixNano("now64(3, 'UTC')"),
+		"<minute>", "60000000000", "<own namespace>", own("namespace"), "<own workload>", own("workload"),
 		"<no id>", "toUUID('00000000-0000-0000-0000-000000000000')",
-	)...)}
+	)
+	for _, part := range [][2]string{
+		{"<completeness>", "(" + completenessSQL + ")"}, {"<with completeness>", withCompleteness}, {"<ipv4_dependencies>", "(" + dependenciesSQL + ")"},
+	} {
+		pairs = append(pairs, part[0], strings.NewReplacer(pairs...).Replace(part[1]))
+	}
+	return queries{c, strings.NewReplacer(pairs...)}
 }
 
 const (
@@ -89,6 +93,13 @@ const (
     FROM <completeness> GROUP BY cluster
 ) AS seen USING (cluster)`
 )
+
+// own returns the SQL for a fact of the cluster's end of a connection, or of its source where both are the cluster's.
+func own(fact string) string {
+	return "if(direction = 'ingress', destination_" + fact + ", source_" + fact + ")"
+}
+
+func unixNano(time string) string { return "toUnixTimestamp64Nano(toDateTime64(" + time + ", 9))" }
 
 func (q queries) fill(query string) string { return q.replacer.Replace(query) }
 

@@ -1,6 +1,7 @@
 package clickhouse_test
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -167,6 +168,40 @@ func TestViewsCountOnce(t *testing.T) {
 		"SELECT sum(rows) FROM system.parts WHERE active AND database = currentDatabase() AND table IN ('connections', 'pulls')": "4",
 	} {
 		sql += " SETTINGS final = 0" // which DB sets, and Grafana does not
+		if got := query(t, c, sql); got != want {
+			t.Errorf("%s: %q, want %q", sql, got, want)
+		}
+	}
+}
+
+// Of a connection that several parts of a table have, over midnight and in five rows at most, each view counts one: the one
+// that knows most.
+func TestViewsCountOnceUnmerged(t *testing.T) {
+	statements := []string{
+		"SYSTEM STOP MERGES connections",
+		"INSERT INTO inventory (cluster, kind, family, namespace, name, has_family, time) VALUES ('a', 'service', 'ipv4', 'shop', 'web', 'yes', '2026-11-01 12:10:00')",
+	}
+	for part, outcome := range []string{"unanswered", "unknown", "answered", "answered", "unanswered"} {
+		// Collectors may differ in the begin, but not by more than its grain.
+		statements = append(statements, fmt.Sprintf("INSERT INTO connections (flows, first, last, id, cluster, direction, family, class, outcome, source_workload, source_ip, destination_ip, "+
+			"fallen_back, fallback_ms, destination_service) SELECT %d, toDateTime64('2026-11-01 12:00:00', 9) + number * 100 + %[1]d AS first, first, toUUID(concat('00000000-0000-0000-0000-', leftPad(toString(number), 12, '0'))), "+
+			"'a', 'egress', 'ipv4', 'nat44', '%s', 'web', toIPv6('::ffff:10.0.0.1'), toIPv6('::ffff:192.0.2.1'), 1, 250, 'shop/web' FROM numbers(1000) WHERE number %% %d = 0", part, outcome, part+1))
+	}
+	c := made(t, statements...)
+	const days = "(since = '2026-11-01 00:00:00', until = '2026-11-03 00:00:00')"
+	answered := query(t, c, "SELECT countIf(number % 3 = 0 OR number % 4 = 0) FROM numbers(1000)") // an answer is known better than none
+	failed := query(t, c, "SELECT countIf(NOT (number % 3 = 0 OR number % 4 = 0)) FROM numbers(1000)")
+	for sql, want := range map[string]string{
+		"SELECT sum(connections), sum(failed_ipv4) FROM ipv6_adoption" + days:                                                 answered + "\t" + failed,
+		"SELECT sum(connections) FROM translation_paths" + days:                                                               "1000",
+		"SELECT sum(connections), sum(failed) FROM ipv4_dependencies" + days:                                                  "1000\t" + failed,
+		"SELECT sum(connections), sum(failed) FROM unexpected_ipv4_egress" + days:                                             "1000\t" + failed,
+		"SELECT sum(attempts), sum(lost_seconds) FROM fallbacks" + days:                                                       "1000\t250",
+		"SELECT ipv4, failed_ipv4 FROM service_families" + days:                                                               answered + "\t" + failed,
+		"SELECT count(), uniqExact(id), countIf(outcome = 'answered') FROM each_connection":                                   "1000\t1000\t" + answered,
+		"SELECT count(), sum(rows) FROM system.parts WHERE active AND database = currentDatabase() AND table = 'connections'": "10\t2284",
+	} {
+		sql += " SETTINGS final = 0"
 		if got := query(t, c, sql); got != want {
 			t.Errorf("%s: %q, want %q", sql, got, want)
 		}

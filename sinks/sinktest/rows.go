@@ -10,26 +10,35 @@ import (
 	"sextant/collector/flow"
 )
 
-// batch returns so many rows of each kind, which all differ.
-func (s *subject) batch(flows, connections, gaps, pulls, items, beats int) *flow.Batch {
+// batch returns so many rows of each kind, which all differ: flows, connections, gaps, pulls, items, beats, charges and
+// buckets, in this order.
+func (s *subject) batch(numbers ...int) *flow.Batch {
+	var of [8]int
+	copy(of[:], numbers)
 	b := &flow.Batch{}
-	for range flows {
+	for range of[0] {
 		*b.Next() = s.record()
 	}
-	for range connections {
+	for range of[1] {
 		b.Connections = append(b.Connections, s.connection())
 	}
-	for range gaps {
+	for range of[2] {
 		b.Gaps = append(b.Gaps, s.gap())
 	}
-	for range pulls {
+	for range of[3] {
 		b.Pulls = append(b.Pulls, s.pull())
 	}
-	for range items {
+	for range of[4] {
 		b.Items = append(b.Items, s.item())
 	}
-	for range beats {
+	for range of[5] {
 		b.Beats = append(b.Beats, s.beat())
+	}
+	for range of[6] {
+		b.Charges = append(b.Charges, s.charge())
+	}
+	for range of[7] {
+		b.Buckets = append(b.Buckets, s.bucket())
 	}
 	return b
 }
@@ -104,15 +113,38 @@ func (s *subject) beat() flow.Beat {
 	}
 }
 
+func (s *subject) charge() flow.Charge {
+	at, id := s.next()
+	return flow.Charge{
+		Time: at, ID: id, Cluster: s.names.Name("default"), Node: s.names.Name(fmt.Sprintf("node-%d", s.row%3)),
+		Service: s.names.Name("registry.example"), Bucket: s.names.Name("2001:db8:a::/64"), Family: flow.FamilyIPv6,
+		Evidence: flow.BucketEvidence(s.row % 6), Measure: flow.Measure(s.row % 4), Side: flow.SidePod, Uses: 1, Limited: s.row%5 == 0,
+		SourceIP: netip.MustParseAddr("fd00::1"), EgressIP: netip.MustParseAddr("2001:db8:a::1"), Namespace: s.names.Name("shop"),
+		Workload: s.names.Name("web"), Pod: s.names.Name(fmt.Sprintf("web-%d", s.row)), Name: s.names.Name("registry.example"),
+	}
+}
+
+func (s *subject) bucket() flow.Bucket {
+	at, _ := s.next()
+	return flow.Bucket{
+		Time: at, Cluster: s.names.Name("default"), Service: s.names.Name("registry.example"), Bucket: s.names.Name("2001:db8:a::/64"),
+		Family: flow.FamilyIPv6, Evidence: flow.BucketInferred, Used: uint32(s.row), Limit: flow.Count{N: 100, Known: s.row%2 == 0},
+		WindowSeconds: 21600, UsedEvidence: flow.UsedCounted, Unseen: flow.UnseenNode, Nodes: 2,
+		TopWorkloads: s.names.Names([]flow.Name{s.names.Name("shop/web=7")}),
+	}
+}
+
 // clone returns a batch of the same rows elsewhere.
 func clone(b *flow.Batch) *flow.Batch {
 	return &flow.Batch{
 		Records: slices.Clone(b.Records), Connections: slices.Clone(b.Connections), Gaps: slices.Clone(b.Gaps),
 		Pulls: slices.Clone(b.Pulls), Items: slices.Clone(b.Items), Beats: slices.Clone(b.Beats),
+		Charges: slices.Clone(b.Charges), Buckets: slices.Clone(b.Buckets),
 	}
 }
 
 func same(a, b *flow.Batch) bool {
 	return reflect.DeepEqual(a.Records, b.Records) && reflect.DeepEqual(a.Connections, b.Connections) && reflect.DeepEqual(a.Gaps, b.Gaps) &&
-		reflect.DeepEqual(a.Pulls, b.Pulls) && reflect.DeepEqual(a.Items, b.Items) && reflect.DeepEqual(a.Beats, b.Beats)
+		reflect.DeepEqual(a.Pulls, b.Pulls) && reflect.DeepEqual(a.Items, b.Items) && reflect.DeepEqual(a.Beats, b.Beats) &&
+		reflect.DeepEqual(a.Charges, b.Charges) && reflect.DeepEqual(a.Buckets, b.Buckets)
 }

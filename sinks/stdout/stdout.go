@@ -2,6 +2,9 @@
 // key "record" that says of which table (one of Kinds). It is the contract for tools and tests, and the
 // smallest sink: read it first.
 //
+// A charge is printed only where it is asked for: it repeats a connection or a pull that is printed already, once for each
+// limit that it counts towards.
+//
 // It refuses to format for people and to filter by content; jq does both better.
 package stdout
 
@@ -16,12 +19,12 @@ import (
 )
 
 // Kinds are the words of the key "record", in the order in which they are printed.
-var Kinds = []string{"flow", "connection", "gap", "pull", "inventory", "heartbeat"}
+var Kinds = []string{"flow", "connection", "gap", "pull", "inventory", "heartbeat", "bucket", "charge"}
 
 // Config is what to print and where.
 type Config struct {
 	Out  io.Writer
-	Only []string // kinds to print; empty prints all
+	Only []string // kinds to print; empty prints all but charges
 	// Live prints all as it comes. Without it all other kinds come after the flows, when Close is called, so that the
 	// first lines answer the lines of the input one to one.
 	Live bool
@@ -37,6 +40,8 @@ type Sink struct {
 	pulls       printer[flow.Pull]
 	items       printer[flow.Item]
 	beats       printer[flow.Beat]
+	buckets     printer[flow.Bucket]
+	charges     printer[flow.Charge]
 }
 
 // New returns a sink that has printed nothing yet. The error names a kind that does not exist.
@@ -54,6 +59,8 @@ func New(cfg Config) (*Sink, error) {
 		pulls:       newPrinter(cfg, "pull", flow.PullFields, !cfg.Live),
 		items:       newPrinter(cfg, "inventory", flow.ItemFields, !cfg.Live),
 		beats:       newPrinter(cfg, "heartbeat", flow.BeatFields, !cfg.Live),
+		buckets:     newPrinter(cfg, "bucket", flow.BucketFields, !cfg.Live),
+		charges:     newPrinter(cfg, "charge", flow.ChargeFields, !cfg.Live),
 	}, nil
 }
 
@@ -67,6 +74,8 @@ func (s *Sink) Write(_ context.Context, d collector.Delivery) error {
 		s.buf = s.pulls.take(s.buf, b.Pulls)
 		s.buf = s.items.take(s.buf, b.Items)
 		s.buf = s.beats.take(s.buf, b.Beats)
+		s.buf = s.buckets.take(s.buf, b.Buckets)
+		s.buf = s.charges.take(s.buf, b.Charges)
 	}
 	return s.print()
 }
@@ -78,6 +87,8 @@ func (s *Sink) Close() error {
 	s.buf = s.pulls.release(s.buf)
 	s.buf = s.items.release(s.buf)
 	s.buf = s.beats.release(s.buf)
+	s.buf = s.buckets.release(s.buf)
+	s.buf = s.charges.release(s.buf)
 	return s.print()
 }
 
@@ -101,7 +112,7 @@ type printer[R any] struct {
 }
 
 func newPrinter[R any](cfg Config, kind string, fields []flow.Field[R], hold bool) printer[R] {
-	on := len(cfg.Only) == 0 || slices.Contains(cfg.Only, kind)
+	on := len(cfg.Only) == 0 && kind != "charge" || slices.Contains(cfg.Only, kind)
 	return printer[R]{kind: kind, fields: fields, on: on, hold: hold}
 }
 

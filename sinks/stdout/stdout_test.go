@@ -21,10 +21,10 @@ func TestSink(t *testing.T) {
 	var out bytes.Buffer
 	sinktest.Run(t, func(t *testing.T) collector.Sink {
 		out.Reset()
-		return open(t, stdout.Config{Out: &out, Live: true})
+		return open(t, stdout.Config{Out: &out, Live: true, Only: stdout.Kinds})
 	}, func(t *testing.T) collector.Counts {
 		var c collector.Counts
-		counters := map[string]*int64{"flow": &c.Flows, "connection": &c.Connections, "gap": &c.Gaps, "pull": &c.Pulls, "inventory": &c.Items, "heartbeat": &c.Beats}
+		counters := map[string]*int64{"flow": &c.Flows, "connection": &c.Connections, "gap": &c.Gaps, "pull": &c.Pulls, "inventory": &c.Items, "heartbeat": &c.Beats, "bucket": &c.Buckets, "charge": &c.Charges}
 		for _, kind := range kinds(t, out.String()) {
 			*counters[kind]++
 		}
@@ -58,7 +58,7 @@ func kinds(t *testing.T, text string) []string {
 func delivery() collector.Delivery {
 	batch := func() *flow.Batch {
 		return &flow.Batch{
-			Beats: make([]flow.Beat, 1), Items: make([]flow.Item, 1), Pulls: make([]flow.Pull, 1), Gaps: make([]flow.Gap, 1),
+			Charges: make([]flow.Charge, 1), Buckets: make([]flow.Bucket, 1), Beats: make([]flow.Beat, 1), Items: make([]flow.Item, 1), Pulls: make([]flow.Pull, 1), Gaps: make([]flow.Gap, 1),
 			Connections: make([]flow.Connection, 1), Records: make([]flow.Record, 2),
 		}
 	}
@@ -72,12 +72,14 @@ func TestOrder(t *testing.T) {
 		cfg  stdout.Config
 		want string // before Close | after it
 	}{
-		{"flows first", stdout.Config{}, "flow flow flow flow | connection connection gap gap pull pull inventory inventory heartbeat heartbeat"},
-		{"live", stdout.Config{Live: true}, "flow flow connection gap pull inventory heartbeat flow flow connection gap pull inventory heartbeat |"},
+		{"flows first", stdout.Config{}, "flow flow flow flow | connection connection gap gap pull pull inventory inventory heartbeat heartbeat bucket bucket"},
+		{"live", stdout.Config{Live: true}, "flow flow connection gap pull inventory heartbeat bucket flow flow connection gap pull inventory heartbeat bucket |"},
 		{"only flows", stdout.Config{Only: []string{"flow"}}, "flow flow flow flow |"},
 		{"only pulls", stdout.Config{Only: []string{"pull"}}, "| pull pull"},
 		{"only inventory", stdout.Config{Only: []string{"inventory"}, Live: true}, "inventory inventory |"},
 		{"only heartbeats", stdout.Config{Only: []string{"heartbeat"}}, "| heartbeat heartbeat"},
+		{"only buckets", stdout.Config{Only: []string{"bucket"}}, "| bucket bucket"},
+		{"only charges", stdout.Config{Only: []string{"charge"}, Live: true}, "charge charge |"},
 		{"only others", stdout.Config{Only: []string{"gap", "connection"}}, "| connection connection gap gap"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -104,7 +106,7 @@ func TestOrder(t *testing.T) {
 func TestUnknownKind(t *testing.T) {
 	t.Parallel()
 	_, err := stdout.New(stdout.Config{Out: io.Discard, Only: []string{"flows"}})
-	if err == nil || err.Error() != `record kind "flows" does not exist: use one of ["flow" "connection" "gap" "pull" "inventory" "heartbeat"]` {
+	if err == nil || err.Error() != `record kind "flows" does not exist: use one of ["flow" "connection" "gap" "pull" "inventory" "heartbeat" "bucket" "charge"]` {
 		t.Errorf("got %v", err)
 	}
 }

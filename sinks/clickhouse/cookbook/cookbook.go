@@ -41,6 +41,7 @@ var Params = []Param{
 	{"workload", "String", "", "workload"},
 	{"limit", "UInt32", "50", "most rows"},
 	{"id", "UUID", "", "id of a connection"},
+	{"rate", "String", "", "flows a second; empty: as many as there were"},
 }
 
 const timeType = "DateTime64(3, 'UTC')"

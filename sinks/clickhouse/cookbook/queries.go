@@ -222,14 +222,14 @@ GROUP BY embedded_ipv4 ORDER BY connections DESC, embedded_ipv4 <limit>`),
 	},
 	{
 		Name: "nat64-trouble", Title: "Which NAT64 destinations fail or are slow?",
-		Doc: "Failures are those of connections. The time is the TCP handshake's, from SYN to SYN-ACK as a node saw them in the last ten minutes of the window, where its flows are kept; beside it " +
+		Doc: "Failures are those of connections. The time is the TCP handshake's, from SYN to SYN-ACK as a node saw them in the last five minutes of the window, where its flows are kept; beside it " +
 			"that of other IPv6 connections to the world, one in four of them, to compare. A packet that was dropped for the lack of a translation counts in drops.",
 		SQL: fill(`WITH handshakes AS (
     SELECT class = 'nat64' AS through, if(through, if(is_reply = 'yes', source_ip, destination_ip), toIPv6('::')) AS server,
         if(is_reply = 'yes', destination_ip, source_ip) AS client, if(is_reply = 'yes', destination_port, source_port) AS client_port, toStartOfFiveMinutes(time) AS five_minutes,
         minIf(time, is_reply = 'no') AS asked, minIf(time, is_reply = 'yes') AS answered
     FROM flows
-    WHERE time >= greatest(<since>, <until> - INTERVAL 10 MINUTE) AND time < <until> AND event_type = 'trace' AND direction = 'egress' AND protocol = 'tcp' AND tcp_flags IN ('SYN', 'SYN,ACK') AND <cluster>
+    WHERE time >= greatest(<since>, <until> - INTERVAL 5 MINUTE) AND time < <until> AND event_type = 'trace' AND direction = 'egress' AND protocol = 'tcp' AND tcp_flags IN ('SYN', 'SYN,ACK') AND <cluster>
         AND (class = 'nat64' OR class IN ('nat66', 'native6') AND if(is_reply = 'yes', destination_port, source_port) % 4 = 0)
     GROUP BY ALL HAVING asked > 0 AND answered > asked
 ),
@@ -529,29 +529,122 @@ ORDER BY finding, family, kind, namespace, name <limit>`),
 		},
 	},
 	{
-		Name: "storage", Title: "What does the history take on disk, and what would more of it take?",
-		Doc: "Tables, and then their columns by size. Of this server, whatever the window; the last number says what a day takes where a thousand flows come every second and are like those that are stored.",
-		SQL: `WITH (SELECT sum(p.rows) FROM system.parts AS p WHERE active AND database = currentDatabase() AND table = 'flows') AS flows
-SELECT table, column, s.stored AS rows, s.size AS bytes, round(bytes / rows, 3) AS bytes_per_row, if(flows > 0, round(bytes / flows, 3), NULL) AS bytes_per_flow,
-    if(seconds > 60, round(86400 * bytes / seconds), NULL) AS bytes_per_day, if(flows > 0, round(bytes / flows * 86400 * 1000 / 1e9, 3), NULL) AS gigabytes_per_day_at_1000
-FROM (
-    SELECT table, '' AS column, sum(p.rows) AS stored, sum(p.bytes_on_disk) AS size, if(min(p.min_time) > 0, dateDiff('second', min(p.min_time), max(p.max_time)), 0) AS seconds
-    FROM system.parts AS p WHERE active AND database = currentDatabase() GROUP BY table
+		Name: "storage", Title: "What does the history take on disk, and what will it take at so many flows a second?",
+		Doc: "All tables, each, and then their columns by size. A day is by the time that is stored, of a table without times by the longest of any; kept is what there will be " +
+			"once the oldest rows leave. Both are for as many flows a second as there were, or as the parameter rate says, all else growing with them. Of this server, whatever the window.",
+		SQL: `WITH
+stored AS (
+    SELECT replaceRegexpOne(table, '_local$', '') AS name, '' AS part, sum(p.rows) AS n, sum(p.bytes_on_disk) AS size
+    FROM system.parts AS p WHERE active AND database = currentDatabase() GROUP BY name
     UNION ALL
-    SELECT table, column, sum(p.rows), sum(p.column_bytes_on_disk), if(min(p.min_time) > 0, dateDiff('second', min(p.min_time), max(p.max_time)), 0)
-    FROM system.parts_columns AS p WHERE active AND database = currentDatabase() GROUP BY table, column
+    SELECT replaceRegexpOne(table, '_local$', '') AS name, column AS part, sum(p.rows), sum(p.column_bytes_on_disk)
+    FROM system.parts_columns AS p WHERE active AND database = currentDatabase() GROUP BY name, part
+),
+spans AS (
+    SELECT replaceRegexpOne(table, '_local$', '') AS name, dateDiff('second', minIf(p.min_time, p.min_time > 0), max(p.max_time)) / 86400 AS own
+    FROM system.parts AS p WHERE active AND database = currentDatabase() GROUP BY name
+),
+kept AS (
+    SELECT name, nullIf(if(own > 0.0007, own, max(own) OVER ()), 0) AS days, ttl
+    FROM spans
+    LEFT JOIN (
+        SELECT replaceRegexpOne(name, '_local$', '') AS name, toFloat64OrNull(extract(engine_full, ' TTL .*toInterval[A-Z][a-z]+[(]([0-9]+)[)]'))
+            / transform(extract(engine_full, ' TTL .*toInterval([A-Z][a-z]+)[(]'), ['Second', 'Minute', 'Hour', 'Week'], [86400, 1440, 24, 1 / 7], 1.) AS ttl
+        FROM system.tables WHERE database = currentDatabase() AND engine LIKE '%MergeTree'
+    ) AS t USING (name)
+)
+SELECT table, part AS column, sum(n) AS rows, sum(size) AS bytes, round(bytes / rows, 3) AS bytes_per_row, round(sum(size / days) / any(flows), 3) AS bytes_per_flow,
+    round(any(flows) * any(more) / 86400, 1) AS flows_per_second, toUInt64(sum(n / days) * any(more)) AS rows_per_day, toUInt64(sum(size / days) * any(more)) AS bytes_per_day,
+    if(table = 'all', NULL, any(ttl)) AS ttl_days, if(count() = count(ttl), toUInt64(sum(size / days * ttl) * any(more)), NULL) AS bytes_kept
+FROM (
+    SELECT *, nullIf(anyIf(n / days, name = 'flows' AND part = '') OVER (), 0) AS flows, if({rate:String} = '', 1, toFloat64OrNull({rate:String}) * 86400 / flows) AS more
+    FROM stored INNER JOIN kept USING (name)
+    WHERE name != 'schema_version' AND size > 0
 ) AS s
-WHERE stored > 0 AND (column = '' OR size > 0)
-ORDER BY column = '' DESC, bytes DESC, table, column LIMIT {limit:UInt32}`,
+ARRAY JOIN [name, if(part = '', 'all', '')] AS table
+WHERE table != ''
+GROUP BY table, part
+ORDER BY column != '', table != 'all', bytes DESC, table, column LIMIT {limit:UInt32}`,
 		Columns: []Column{
-			{"table", "table"},
+			{"table", "table; all: the history as a whole"},
 			{"column", "column; empty: the whole table, its indexes included"},
 			{"rows", "rows, repeated ones that are not merged yet among them"},
 			{"bytes", "bytes on disk"},
 			{"bytes_per_row", "bytes on disk of one"},
-			{"bytes_per_flow", "bytes on disk for each flow that is stored"},
-			{"bytes_per_day", "bytes that a day takes, by the time that is stored; empty where that is not known"},
-			{"gigabytes_per_day_at_1000", "what a day takes at 1,000 flows a second; twice that at 2,000"},
+			{"bytes_per_flow", "bytes that are written for each flow"},
+			{"flows_per_second", "flows a second that the following are for"},
+			{"rows_per_day", "rows of a day"},
+			{"bytes_per_day", "bytes of a day"},
+			{"ttl_days", "days for which rows are kept; empty: for ever"},
+			{"bytes_kept", "bytes of that many days; empty: ever more"},
+		},
+	},
+	{
+		Name: "rate-limits", Title: "Who is about to be cut off: how full are the buckets of limited services?",
+		Doc: "A bucket is what a service counts by: an address, or a prefix of addresses. The fullest come first, as they are when the window ends; the number at most is of any time in it. " +
+			"Where unseen is node, what the nodes themselves did, image pulls for one, does not show and is missing; where it is unknown, that cannot be said.",
+		SQL: fill("SELECT cluster, service, bucket, family, evidence, used, used_evidence, unseen, peak_used, `limit`, headroom, window_seconds, per_hour, exhausted_in_seconds,\n" +
+			"    limited, nodes, namespaces, pods, top_workloads, completeness_percent\n" +
+			"FROM rate_limit_exposure<window>\nWHERE <cluster>\nORDER BY ifNull(greatest(used, peak_used) / `limit`, 0) DESC, used DESC, service, bucket, family <limit>"),
+		Columns: []Column{
+			cluster, service, bucket,
+			{"family", "address family towards the service: ipv4 behind a NAT64"},
+			{"evidence", "how the prefix is known"},
+			{"used", "uses in the service's window that ends with this one"},
+			{"used_evidence", "probed where the service itself said what is left"},
+			{"unseen", "node where what the nodes themselves did is missing"},
+			{"peak_used", "most uses in any window of that length that ends in this one"},
+			{"limit", "uses that the service allows; empty where it publishes no number"},
+			{"headroom", "what is left"},
+			{"window_seconds", "length of the service's window"},
+			{"per_hour", "uses an hour, as the last part of the window had them"},
+			{"exhausted_in_seconds", "seconds until nothing is left at that speed; empty where that is not going to be"},
+			{"limited", "uses that were refused as too many"},
+			{"nodes", "nodes that share it"},
+			{"namespaces", "namespaces that share it"},
+			{"pods", "pods that share it"},
+			{"top_workloads", "who used most of it"},
+			completeness,
+		},
+	},
+	{
+		Name: "rate-limit-top", Title: "Who fills the buckets of limited services?",
+		Doc: "The workloads, images and nodes that used most of each bucket in the service's window, the fullest bucket first. Workloads for which nodes pull count; that a node's own connections were for them nobody saw.",
+		SQL: fill("SELECT cluster, service, bucket, one.1 AS kind, substring(one.2, 1, length(one.2) - position(reverse(one.2), '=')) AS who,\n" +
+			"    toUInt64(substring(one.2, length(one.2) - position(reverse(one.2), '=') + 2)) AS uses, used, `limit`, unseen, completeness_percent\n" +
+			"FROM (\n" +
+			"    SELECT *, arrayJoin(arrayConcat(arrayMap(x -> ('workload', x), top_workloads), arrayMap(x -> ('image', x), top_images), arrayMap(x -> ('node', x), top_nodes))) AS one\n" +
+			"    FROM rate_limit_exposure<window> WHERE <cluster>\n)\n" +
+			"ORDER BY ifNull(used / `limit`, 0) DESC, used DESC, service, bucket, family, indexOf(['workload', 'image', 'node'], kind), uses DESC, who <limit>"),
+		Columns: []Column{
+			cluster, service, bucket,
+			{"kind", "workload, image or node"},
+			{"who", "its name"},
+			{"uses", "its uses; of an image its pulls"},
+			{"used", "uses of the whole bucket"},
+			{"limit", "uses that the service allows"},
+			{"unseen", "node where what the nodes themselves did is missing"},
+			completeness,
+		},
+	},
+	{
+		Name: "rate-limited", Title: "Who was refused because it was too many?",
+		Doc: "HTTP answers with status 429, and image pulls to which a registry said toomanyrequests. No rows: none was seen, which says little where requests are encrypted and events are not watched.",
+		SQL: fill(`SELECT cluster, service, bucket, measure, node, namespace, workload, image, sum(c.uses) AS refused, min(time) AS first_time, max(time) AS last_time, <completeness> AS completeness_percent
+FROM charges AS c FINAL
+WHERE time >= <since> AND time < <until> AND limited = 1 AND <scope>
+GROUP BY cluster, service, bucket, measure, node, namespace, workload, image ORDER BY refused DESC, last_time DESC, service, bucket <limit>`),
+		Columns: []Column{
+			cluster, service, bucket,
+			{"measure", "what was counted: requests or pulls"},
+			{"node", "node that it came from"},
+			{"namespace", "namespace of the pod"},
+			{"workload", "workload of the pod, or for which the node pulled"},
+			{"image", "image that was pulled"},
+			{"refused", "how often"},
+			{"first_time", "the first one (UTC)"},
+			{"last_time", "the last one (UTC)"},
+			completeness,
 		},
 	},
 }
@@ -560,6 +653,8 @@ ORDER BY column = '' DESC, bytes DESC, table, column LIMIT {limit:UInt32}`,
 var (
 	cluster      = Column{"cluster", "cluster"}
 	connections  = Column{"connections", "how many connections"}
+	service      = Column{"service", "name of the limit in the catalogue"}
+	bucket       = Column{"bucket", "the prefix that the service counts by; empty where it is not known"}
 	owner        = Column{"owner", "labels and annotations that the settings name, of the pod or its namespace"}
 	completeness = Column{"completeness_percent", "share of the nodes' time in which flows were observed: a number with less than 100 beside it is too low"}
 )

@@ -54,6 +54,9 @@ type Config struct {
 	// Open lets everybody who reaches the port in as "default" without a
 	// password, and thereby act as the user the engine runs as: for tests only.
 	Open bool
+	// Extra returns more elements for ClickHouse's configuration (XML), remote_servers for one. It is asked at every
+	// start, when the addresses are chosen; nil adds nothing.
+	Extra func() string
 	// Logger hears of starts, ends and restarts; nil discards.
 	Logger *slog.Logger
 }
@@ -111,6 +114,12 @@ func (s *Server) Start(ctx context.Context) error {
 		s.release()
 		return fmt.Errorf("start engine in %s: %w", s.cfg.Dir, err)
 	}
+}
+
+// Reserve chooses the addresses without starting anything, for engines that have to know each other's.
+func (s *Server) Reserve() error {
+	_, err := s.choosePorts()
+	return err
 }
 
 // Stop ends the engine in the regular way: what is running is finished and

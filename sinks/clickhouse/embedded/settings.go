@@ -69,7 +69,10 @@ func (s *Server) writeSettings() error {
 		return err
 	}
 	sum := sha256.Sum256(bytes.TrimSpace(password))
-	state := s.State()
+	state, extra := s.State(), ""
+	if s.cfg.Extra != nil {
+		extra = s.cfg.Extra()
+	}
 	data := map[string]any{
 		"Library":      s.cfg.Engine.Library,
 		"Open":         s.cfg.Open,
@@ -79,6 +82,7 @@ func (s *Server) writeSettings() error {
 		"Users":        s.path(usersFile),
 		"User":         userName,
 		"PasswordHash": hex.EncodeToString(sum[:]),
+		"Extra":        extra,
 	}
 	return errors.Join(
 		render(configTemplate, data, s.path(configFile)),

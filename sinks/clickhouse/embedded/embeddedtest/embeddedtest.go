@@ -108,6 +108,64 @@ func Own(t testing.TB) *embedded.Server {
 	return srv
 }
 
+// Cluster returns running engines for this test alone that know each other as [ClusterName], all replicas of the first shard
+// before those of the next. What is written to a Distributed table goes to every replica, as they do not replicate by
+// themselves. keeper is the address of a ZooKeeper, and may be empty.
+func Cluster(t testing.TB, shards, replicas int, keeper string) []*embedded.Server {
+	t.Helper()
+	engine := Engine(t)
+	servers := make([]*embedded.Server, shards*replicas)
+	layout := func(shard, replica int) string {
+		var b strings.Builder
+		b.WriteString("<remote_servers><" + ClusterName + ">")
+		for i, srv := range servers {
+			if i%replicas == 0 {
+				b.WriteString("<shard>")
+			}
+			host, port, _ := strings.Cut(srv.Addr(), ":")
+			fmt.Fprintf(&b, "<replica><host>%s</host><port>%s</port></replica>", host, port)
+			if i%replicas == replicas-1 {
+				b.WriteString("</shard>")
+			}
+		}
+		fmt.Fprintf(&b, "</%s></remote_servers><macros><shard>%d</shard><replica>%d</replica></macros>", ClusterName, shard, replica)
+		if host, port, ok := strings.Cut(keeper, ":"); ok {
+			// The engines share the name under which a server notes that it is there.
+			fmt.Fprintf(&b, "<zookeeper><node><host>%s</host><port>%s</port></node><sessions_path>/sessions/%d/%d</sessions_path></zookeeper>", host, port, shard, replica)
+		}
+		return b.String()
+	}
+	for i := range servers {
+		servers[i] = embedded.New(embedded.Config{
+			Dir: t.TempDir(), Engine: engine, Open: true,
+			Extra: func() string { return layout(i/replicas+1, i%replicas+1) },
+		})
+		if err := servers[i].Reserve(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var all sync.WaitGroup
+	for _, srv := range servers {
+		all.Go(func() {
+			if err := srv.Start(t.Context()); err != nil {
+				t.Error(err)
+			}
+		})
+		t.Cleanup(func() {
+			if err := stop(srv); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	if all.Wait(); t.Failed() {
+		t.FailNow()
+	}
+	return servers
+}
+
+// ClusterName is the name of the cluster that [Cluster] makes.
+const ClusterName = "engines"
+
 // Database creates a database with a name of its own and drops it after the test.
 func Database(t testing.TB, srv *embedded.Server) string {
 	t.Helper()
