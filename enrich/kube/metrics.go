@@ -8,6 +8,22 @@ import (
 	"sextant/collector/flow"
 )
 
+// Names of the metrics, for whoever asks for them.
+const (
+	MetricEndsTotal             = "sextant_enrich_ends_total"
+	MetricDisagreementsTotal    = "sextant_enrich_disagreements_total"
+	MetricObjects               = "sextant_enrich_objects"
+	MetricFormerPods            = "sextant_enrich_former_pods"
+	MetricIndexTimestampSeconds = "sextant_enrich_index_timestamp_seconds"
+)
+
+// Names of their labels.
+const (
+	LabelResult = "result"
+	LabelWhat   = "what"
+	LabelKind   = "kind"
+)
+
 // What Hubble and the index may say differently.
 const (
 	overPod = iota
@@ -38,24 +54,24 @@ type metrics struct {
 
 func newMetrics(reg prometheus.Registerer) *metrics {
 	ends := prometheus.NewCounterVec(prometheus.CounterOpts{
-		Name: "sextant_enrich_ends_total",
+		Name: MetricEndsTotal,
 		Help: "Ends of flows, by who told which pod or node they are: flow, cluster, none for ends outside, unresolved for pods that nobody knows.",
-	}, []string{"result"})
+	}, []string{LabelResult})
 	disagreements := prometheus.NewCounterVec(prometheus.CounterOpts{
-		Name: "sextant_enrich_disagreements_total",
+		Name: MetricDisagreementsTotal,
 		Help: "Ends of flows of which Hubble and the cluster's API tell differently, by what. Hubble's word stands.",
-	}, []string{"what"})
+	}, []string{LabelWhat})
 	m := &metrics{
 		objects: prometheus.NewGaugeVec(prometheus.GaugeOpts{
-			Name: "sextant_enrich_objects",
+			Name: MetricObjects,
 			Help: "Kubernetes objects in the index, by kind.",
-		}, []string{"kind"}),
+		}, []string{LabelKind}),
 		former: prometheus.NewGauge(prometheus.GaugeOpts{
-			Name: "sextant_enrich_former_pods",
+			Name: MetricFormerPods,
 			Help: "Pods in the index that are gone, kept for flows of their time.",
 		}),
 		made: prometheus.NewGauge(prometheus.GaugeOpts{
-			Name: "sextant_enrich_index_timestamp_seconds",
+			Name: MetricIndexTimestampSeconds,
 			Help: "When the index in use was made.",
 		}),
 	}

@@ -8,13 +8,17 @@ import (
 	"sextant/collector/flow"
 )
 
-const maxLabels = 8
+// How many labels of a metric may be names, and how many words: a key is compared with each row.
+const (
+	maxNames = 6
+	maxWords = 8
+)
 
 // key is what tells series apart while counting: the rows' own handles and enums, so that no text is touched. A key holds
 // its handles, therefore an equal name always comes with an equal handle.
 type key struct {
-	names [maxLabels]flow.Name
-	words [maxLabels]uint16
+	names [maxNames]flow.Name // of the labels that are names, in their order
+	words [maxWords]uint16    // of the others
 }
 
 // family is a metric and its series.
@@ -33,17 +37,43 @@ func newFamily[R any](m *Metric[R], fields []flow.Field[R], limit int) *family[R
 	if m.Set != nil {
 		kind = client.GaugeValue
 	}
-	return &family[R]{metric: m, fields: labels, table: newTable(m.Name, m.Help, kind, m.Labels, limit)}
+	f := &family[R]{metric: m, fields: labels, table: newTable(m.Declare(), kind, limit)}
+	if m.Observe != nil {
+		f.histogram = newHistogram(m.Declare(), m.Buckets)
+	}
+	return f
+}
+
+// newHistogram returns a histogram that shows native buckets, a tenth apart, to who can read them, and others to the rest.
+func newHistogram(d Declaration, buckets []float64) *client.HistogramVec {
+	return client.NewHistogramVec(client.HistogramOpts{
+		Name: d.Name, Help: d.Help, Buckets: buckets,
+		NativeHistogramBucketFactor: 1.1, NativeHistogramMaxBucketNumber: 100, NativeHistogramMinResetDuration: time.Hour,
+	}, d.Labels)
 }
 
 func (f *family[R]) countLocked(rows []R, now time.Duration) {
 	for i := range rows {
-		row := &rows[i]
-		if f.metric.Add != nil {
-			s := f.at(row)
-			s.value += f.metric.Add(row)
-			s.moved = now
-		} else if v, ok := f.metric.Set(row); ok {
+		f.takeLocked(&rows[i], now)
+	}
+}
+
+func (f *family[R]) takeLocked(row *R, now time.Duration) {
+	m := f.metric
+	if m.Where != nil && !m.Where(row) {
+		return
+	}
+	switch {
+	case m.Add != nil:
+		s := f.at(row)
+		s.value += m.Add(row)
+		s.moved = now
+	case m.Observe != nil:
+		s := f.at(row)
+		s.observer.Observe(m.Observe(row))
+		s.moved = now
+	default:
+		if v, ok := m.Set(row); ok {
 			s := f.at(row)
 			s.value = v
 			s.moved = now
@@ -60,11 +90,14 @@ func (f *family[R]) sumLocked(row *R) {
 
 func (f *family[R]) at(row *R) *series {
 	var k key
-	for i, field := range f.fields {
+	names, words := 0, 0
+	for _, field := range f.fields {
 		if field.Enum != nil {
-			k.words[i] = field.Enum(row)
+			k.words[words] = field.Enum(row)
+			words++
 		} else {
-			k.names[i] = field.Str(row)
+			k.names[names] = field.Str(row)
+			names++
 		}
 	}
 	if s := f.keys[k]; s != nil {
@@ -81,14 +114,17 @@ func (f *family[R]) at(row *R) *series {
 
 func (f *family[R]) values(k *key) []string {
 	values := make([]string, len(f.fields))
+	names, words := k.names[:], k.words[:]
 	for i, field := range f.fields {
 		if field.Enum == nil {
-			values[i] = labelValue(k.names[i].String())
-		} else if w := int(k.words[i]); w < len(field.Words) {
-			values[i] = field.Words[w]
-		} else {
-			values[i] = field.Words[0]
+			values[i], names = labelValue(names[0].String()), names[1:]
+			continue
 		}
+		w := int(words[0])
+		if w >= len(field.Words) {
+			w = 0
+		}
+		values[i], words = field.Words[w], words[1:]
 	}
 	return values
 }

@@ -9,9 +9,9 @@ import (
 // Items are the metrics made from items of the inventory as they come.
 var Items = []Metric[flow.Item]{
 	{
-		Name:   "sextant_inventory_timestamp_seconds",
+		Name:   MetricInventoryTimestampSeconds,
 		Help:   "Time of the newest snapshot of the inventory. When it stands still, so do the metrics made from the snapshot.",
-		Labels: []string{"cluster"},
+		Labels: []string{LabelCluster},
 		Set:    func(i *flow.Item) (float64, bool) { return seconds(i.Time), !i.Time.IsZero() },
 	},
 }
@@ -20,27 +20,27 @@ var Items = []Metric[flow.Item]{
 // Rows that share a series add up.
 var Snapshot = []Metric[flow.Item]{
 	{
-		Name:   "sextant_inventory_items",
+		Name:   MetricInventoryItems,
 		Help:   "Nodes, prefixes, services and workloads, in each address family, by whether they have it.",
-		Labels: []string{"cluster", "namespace", "kind", "family", "has_family"},
+		Labels: []string{LabelCluster, LabelNamespace, LabelKind, LabelFamily, LabelHasFamily},
 		Set:    func(*flow.Item) (float64, bool) { return 1, true },
 	},
 	{
-		Name:   "sextant_prefix_capacity",
+		Name:   MetricPrefixCapacity,
 		Help:   "How many fit into a prefix: node prefixes into a cluster prefix, addresses into another.",
-		Labels: []string{"cluster", "kind", "family", "prefix", "node"},
+		Labels: []string{LabelCluster, LabelKind, LabelFamily, LabelPrefix, LabelNode},
 		Set:    func(i *flow.Item) (float64, bool) { return float64(i.Total.N), isPrefix(i) && i.Total.Known },
 	},
 	{
-		Name:   "sextant_prefix_used",
+		Name:   MetricPrefixUsed,
 		Help:   "How many of a prefix are given out: node prefixes of a cluster prefix, addresses of another.",
-		Labels: []string{"cluster", "kind", "family", "prefix", "node"},
+		Labels: []string{LabelCluster, LabelKind, LabelFamily, LabelPrefix, LabelNode},
 		Set:    func(i *flow.Item) (float64, bool) { return float64(i.Used.N), isPrefix(i) && i.Used.Known },
 	},
 	{
-		Name:   "sextant_service_ready_endpoints",
+		Name:   MetricServiceReadyEndpoints,
 		Help:   "Endpoints that are ready, of each service in each address family that it has.",
-		Labels: []string{"cluster", "namespace", "name", "family"},
+		Labels: []string{LabelCluster, LabelNamespace, LabelName, LabelFamily},
 		Set: func(i *flow.Item) (float64, bool) {
 			return float64(i.Used.N), i.Kind == flow.ItemService && i.Has == flow.Yes && i.Used.Known
 		},
@@ -59,33 +59,16 @@ type Finding struct {
 }
 
 // FindingFields is the one table of what may be a label of a finding: what may be one of its item, and the finding itself.
-var FindingFields = findingFields()
-
-func findingFields() []flow.Field[Finding] {
-	fields := []flow.Field[Finding]{
-		{Name: "finding", Doc: "what deserves attention", Label: true, Str: func(f *Finding) flow.Name { return f.Finding }},
-	}
-	for _, of := range flow.ItemFields {
-		field := flow.Field[Finding]{Name: of.Name, Doc: of.Doc, Label: true, Words: of.Words}
-		switch {
-		case !of.Label:
-			continue
-		case of.Enum != nil:
-			field.Enum = func(f *Finding) uint16 { return of.Enum(f.Item) }
-		default:
-			field.Str = func(f *Finding) flow.Name { return of.Str(f.Item) }
-		}
-		fields = append(fields, field)
-	}
-	return fields
-}
+var FindingFields = append([]flow.Field[Finding]{
+	{Name: LabelFinding, Doc: "what deserves attention", Label: true, Str: func(f *Finding) flow.Name { return f.Finding }},
+}, lift(flow.ItemFields, func(f *Finding) *flow.Item { return f.Item })...)
 
 // Findings are the metrics made from the findings of the newest snapshot.
 var Findings = []Metric[Finding]{
 	{
-		Name:   "sextant_inventory_findings",
+		Name:   MetricInventoryFindings,
 		Help:   "Nodes, prefixes, services and workloads that deserve attention, by what was found.",
-		Labels: []string{"cluster", "namespace", "kind", "family", "finding"},
+		Labels: []string{LabelCluster, LabelNamespace, LabelKind, LabelFamily, LabelFinding},
 		Set:    func(*Finding) (float64, bool) { return 1, true },
 	},
 }
@@ -93,6 +76,7 @@ var Findings = []Metric[Finding]{
 // snapshot holds the series that are made from the newest snapshot.
 type snapshot struct {
 	time     time.Time
+	since    time.Duration // when it began to come, since the sink began
 	items    []*family[flow.Item]
 	findings []*family[Finding]
 	row      Finding // the one at hand, kept here so that none is allocated
@@ -111,11 +95,11 @@ func newSnapshot(limit int) snapshot {
 
 // takeLocked adds items to their snapshot. The first of another time begins another snapshot, whether the clock went
 // forward or back.
-func (s *snapshot) takeLocked(items []flow.Item) {
+func (s *snapshot) takeLocked(items []flow.Item, now time.Duration) {
 	for i := range items {
 		item := &items[i]
 		if !item.Time.Equal(s.time) {
-			s.time = item.Time
+			s.time, s.since = item.Time, now
 			for _, t := range s.tables() {
 				t.clearLocked()
 			}

@@ -4,6 +4,7 @@ import (
 	"flag"
 	"fmt"
 	"net/http/httptest"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -86,6 +87,40 @@ func (r rig) beat(node string) flow.Beat {
 	return flow.Beat{Cluster: r.names.Name("default"), Node: r.names.Name(node), From: begin, To: begin.Add(time.Minute), Flows: flow.Count{Known: true}}
 }
 
+// charge returns one connection to a registry.
+func (r rig) charge() flow.Charge {
+	return flow.Charge{
+		Time: begin, Cluster: r.names.Name("default"), Node: r.names.Name("worker-1"), Service: r.names.Name("registry.example"),
+		Bucket: r.names.Name("2001:db8:a::/64"), Family: flow.FamilyIPv6, Evidence: flow.BucketObserved,
+		Measure: flow.MeasureConnection, Side: flow.SidePod, Uses: 1, Limited: true,
+	}
+}
+
+// bucket returns the state of a registry's bucket, of which nothing is refused.
+func (r rig) bucket(prefix string, used uint32, limit uint64) flow.Bucket {
+	b := flow.Bucket{
+		Time: begin, Cluster: r.names.Name("default"), Service: r.names.Name("registry.example"), Bucket: r.names.Name(prefix),
+		Family: flow.FamilyIPv4, Evidence: flow.BucketInferred, Used: used, Limit: flow.Count{N: limit, Known: limit > 0},
+		Headroom: flow.Count{Known: limit > 0}, WindowSeconds: 21600, SeenSeconds: 3600, Unseen: flow.UnseenNode, Limited: used / 10,
+	}
+	if uint64(used) < limit {
+		b.Headroom.N = limit - uint64(used)
+	}
+	return b
+}
+
+// answer returns a DNS answer that reached a pod of shop/web.
+func (r rig) answer(query, kind string, addresses ...string) flow.Record {
+	f := r.flow("worker-1")
+	f.EventType, f.L7Type = flow.EventL7, flow.L7Response
+	f.Destination.Endpoint = r.names.Endpoint(flow.Endpoint{Namespace: r.names.Name("shop"), Workload: r.names.Name("web")})
+	f.DNS.Query, f.DNS.Types = r.names.Name(query), r.names.Names([]flow.Name{r.names.Name(kind)})
+	for _, a := range addresses {
+		f.DNS.Answers = append(f.DNS.Answers, netip.MustParseAddr(a))
+	}
+	return f
+}
+
 // page returns what a scrape shows.
 func (r rig) page(t testing.TB) string {
 	t.Helper()
@@ -121,7 +156,7 @@ func (r rig) want(t testing.TB, want map[string]string) {
 }
 
 func TestPage(t *testing.T) {
-	r := open(t, prometheus.Config{MaxSeries: 4})
+	r := open(t, prometheus.Config{MaxSeries: 4, FullestBuckets: 2})
 	aggregated := r.flow("worker-1")
 	aggregated.AggregatedFlows = 41
 	unsaid := r.flow("worker-1")
@@ -139,7 +174,16 @@ func TestPage(t *testing.T) {
 	avoidable := r.connection("worker-1")
 	avoidable.AvoidableIPv4 = true
 	fallback := r.connection("worker-1")
-	fallback.FallbackOf = flow.UUID{1}
+	fallback.FallbackOf, fallback.FallbackMs = flow.UUID{1}, 250
+	slow := fallback
+	slow.FallbackMs = 3000
+	untranslated := r.flow("worker-2")
+	untranslated.EventType, untranslated.Verdict = flow.EventDrop, flow.Dropped
+	untranslated.DropCode, untranslated.DropReason, untranslated.Class = 188, r.names.Name("NAT64"), flow.NAT64
+	denied := r.flow("worker-2")
+	denied.EventType, denied.Verdict, denied.DropCode, denied.DropReason = flow.EventDrop, flow.Dropped, 133, r.names.Name("POLICY_DENIED")
+	pull := r.charge()
+	pull.Measure, pull.Side, pull.Uses, pull.Limited = flow.MeasurePull, flow.SideHost, 3, false
 
 	storm := r.pull("registry.example", flow.PullRateLimited)
 	storm.Count = 30
@@ -151,8 +195,10 @@ func TestPage(t *testing.T) {
 	r.write(t,
 		&flow.Batch{Pulls: []flow.Pull{storm, sized, present, r.pull("registry.example:5000", flow.Pulled)}},
 		&flow.Batch{Items: r.cluster(begin)},
-		r.connections(r.connection("worker-1"), avoidable, fallback, fallback),
-		r.flows(r.flow("worker-1"), aggregated, unsaid, dropped, flow.Record{}),
+		r.connections(r.connection("worker-1"), avoidable, fallback, slow),
+		&flow.Batch{Charges: []flow.Charge{r.charge(), pull}},
+		&flow.Batch{Buckets: []flow.Bucket{r.bucket("192.0.2.1", 90, 100), r.bucket("192.0.2.2", 130, 100), r.bucket("192.0.2.3", 10, 100), r.bucket("", 500, 0)}},
+		r.flows(r.flow("worker-1"), aggregated, unsaid, dropped, flow.Record{}, untranslated, denied),
 		r.gaps(counted, r.gap("worker-1", flow.GapLostRing), backwards, openEnded),
 		&flow.Batch{Beats: []flow.Beat{r.beat("worker-1"), r.beat("worker-1"), {From: begin, To: begin.Add(-time.Hour)}}},
 		r.flows(r.flow("worker-3"), r.flow("worker-4"), r.flow("worker-5")), // more than there is room for
@@ -201,7 +247,7 @@ func TestSink(t *testing.T) {
 			counters := map[string]*int64{
 				"sextant_flows_total": &c.Flows, "sextant_connections_total": &c.Connections, "sextant_gaps_total": &c.Gaps,
 				"sextant_image_pulls_total": &c.Pulls, "sextant_inventory_items": &c.Items,
-				"sextant_heartbeats_total": &c.Beats,
+				"sextant_heartbeats_total": &c.Beats, "sextant_rate_limit_uses_total": &c.Charges,
 			}
 			for series, value := range r.values(t) {
 				n, err := strconv.ParseFloat(value, 64)
@@ -214,33 +260,59 @@ func TestSink(t *testing.T) {
 				}
 			}
 			return c
-		})
+		}, sinktest.Buckets)
 }
 
 // Every declared metric moves: a family without a series after a few rows would be one that nothing fills.
 func TestEveryMetricMoves(t *testing.T) {
-	r := open(t, prometheus.Config{MaxSeries: 1})
+	r := open(t, prometheus.Config{MaxSeries: 1, FullestBuckets: 1})
 	gap := r.gap("worker-1", flow.GapLostRing)
 	gap.Count = flow.Count{N: 30, Known: true}
 	connection := r.connection("worker-1")
-	connection.AvoidableIPv4, connection.FallbackOf = true, flow.UUID{1}
+	connection.AvoidableIPv4, connection.FallbackOf, connection.FallbackMs = true, flow.UUID{1}, 250
 	pull := r.pull("registry.example", flow.Pulled)
 	pull.Bytes = flow.Count{N: 1, Known: true}
-	r.write(t, r.flows(r.flow("worker-1"), r.flow("worker-2")), r.connections(connection), r.gaps(gap),
-		&flow.Batch{Pulls: []flow.Pull{pull}, Items: r.cluster(begin), Beats: []flow.Beat{r.beat("worker-1")}})
-	moved := map[string]bool{}
-	for series, value := range r.values(t) {
-		name, _, _ := strings.Cut(series, "{")
-		moved[name] = moved[name] || value != "0"
+	dropped := r.flow("worker-1")
+	dropped.DropCode, dropped.DropReason = 188, r.names.Name("NAT64")
+	bucket := r.bucket("192.0.2.1", 130, 100)
+	bucket.ExhaustedIn = flow.Count{N: 60, Known: true}
+	left := r.bucket("192.0.2.2", 20, 100)
+	batch := &flow.Batch{
+		Records: []flow.Record{r.flow("worker-1"), r.flow("worker-2"), dropped}, Connections: []flow.Connection{connection}, Gaps: []flow.Gap{gap},
+		Pulls: []flow.Pull{pull}, Items: r.cluster(begin), Beats: []flow.Beat{r.beat("worker-1")}, Charges: []flow.Charge{r.charge()},
+		Buckets: []flow.Bucket{bucket, left},
 	}
-	names := declared()
-	for name := range names {
-		if !moved[name] {
-			t.Errorf("%s does not move", name)
+	for n := range 40_000 { // more names than causes have room for
+		f := r.answer("www-"+strconv.Itoa(n)+".example.", "AAAA")
+		batch.Records = append(batch.Records, f)
+	}
+	for n := range 30_000 { // the first half is let go of when there is a third
+		f := r.answer("ftp-"+strconv.Itoa(n)+".example.", "AAAA")
+		batch.Records = append(batch.Records, f)
+	}
+	r.write(t, batch)
+	bucket.Used, bucket.Headroom = 1, flow.Count{N: 99, Known: true}
+	bucket.Time = bucket.Time.Add(time.Minute)
+	moved := map[string]bool{}
+	for range 2 { // of a bucket that is full nothing is left
+		for series, value := range r.values(t) {
+			name, _, _ := strings.Cut(series, "{")
+			for _, part := range []string{"_bucket", "_sum", "_count"} {
+				if whole := strings.TrimSuffix(name, part); whole == prometheus.MetricFallbackDelaySeconds {
+					name = whole
+				}
+			}
+			moved[name] = moved[name] || value != "0"
+		}
+		r.write(t, &flow.Batch{Buckets: []flow.Bucket{bucket}})
+	}
+	for _, d := range prometheus.Declared() {
+		if !moved[d.Name] {
+			t.Errorf("%s does not move", d.Name)
 		}
 	}
-	if len(moved) != len(names) {
-		t.Errorf("%d metrics are shown, %d are declared", len(moved), len(names))
+	if len(moved) != len(prometheus.Declared()) {
+		t.Errorf("%d metrics are shown, %d are declared", len(moved), len(prometheus.Declared()))
 	}
 }
 
@@ -447,9 +519,14 @@ func busy(r rig) *flow.Batch {
 	}
 	for i := range 16 {
 		b.Gaps = append(b.Gaps, r.gap(fmt.Sprintf("worker-%d", i), flow.GapLostRing))
-		b.Connections = append(b.Connections, r.connection(fmt.Sprintf("worker-%d", i)))
+		c := r.connection(fmt.Sprintf("worker-%d", i))
+		c.Destination.Name, c.FallbackOf, c.FallbackMs = r.names.Name("www.example"), flow.UUID{byte(i % 2)}, 250
+		b.Connections = append(b.Connections, c)
 		b.Beats = append(b.Beats, r.beat(fmt.Sprintf("worker-%d", i)))
 		b.Pulls = append(b.Pulls, r.pull("registry.example", flow.PullResult(i%8)))
+		b.Charges = append(b.Charges, r.charge())
+		b.Buckets = append(b.Buckets, r.bucket(fmt.Sprintf("192.0.2.%d", i%3), 10, 100))
+		*b.Next() = r.answer("www.example.", "AAAA", "2001:db8::1")
 	}
 	b.Items = r.cluster(begin)
 	return b

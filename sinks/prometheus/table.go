@@ -23,31 +23,48 @@ type table struct {
 	desc *client.Desc
 	kind client.ValueType
 
+	histogram *client.HistogramVec // holds the numbers in place of the series, where it is one
+
 	limit      int
 	keys       map[key]*series
 	series     map[string]*series // by label values; several keys may share one, where values differ only in what no label shows
 	other      *series            // nil until it is needed
 	overflowed uint64
 
-	labels                  []string
-	clusterLabel, nodeLabel int // positions; -1 where there is no such label
+	labels []string
+	at     struct{ cluster, node, namespace, workload int } // of these labels; -1 where there is no such label
 }
 
 type series struct {
-	labels []string
-	value  float64
-	moved  time.Duration // when a row came last, since the sink began
+	labels   []string
+	value    float64
+	observer client.Observer // of a histogram
+	moved    time.Duration   // when a row came last, since the sink began
 }
 
-// node is whose series they are; its name is empty where that cannot be said.
-type node struct{ cluster, name string }
+// owner is whose series they are: a node's, a workload's or a namespace's. It is zero where that cannot be said.
+type owner struct {
+	kind                    ownerKind
+	cluster, name, workload string
+}
 
-func newTable(name, help string, kind client.ValueType, labels []string, limit int) table {
-	return table{
-		name: name, desc: client.NewDesc(name, help, labels, nil), kind: kind,
-		limit: limit, keys: map[key]*series{}, series: map[string]*series{},
-		labels: labels, clusterLabel: slices.Index(labels, "cluster"), nodeLabel: slices.Index(labels, "node"),
+type ownerKind uint8
+
+const (
+	nobody ownerKind = iota
+	aNode
+	aNamespace
+	aWorkload
+)
+
+func newTable(d Declaration, kind client.ValueType, limit int) table {
+	t := table{
+		name: d.Name, desc: client.NewDesc(d.Name, d.Help, d.Labels, nil), kind: kind,
+		limit: limit, keys: map[key]*series{}, series: map[string]*series{}, labels: d.Labels,
 	}
+	t.at.cluster, t.at.node = slices.Index(d.Labels, LabelCluster), slices.Index(d.Labels, LabelNode)
+	t.at.namespace, t.at.workload = slices.Index(d.Labels, LabelNamespace), slices.Index(d.Labels, LabelWorkload)
+	return t
 }
 
 // open returns the series with the given label values, which are valid.
@@ -56,6 +73,9 @@ func (t *table) open(values []string) *series {
 	s := t.series[id]
 	if s == nil {
 		s = &series{labels: values}
+		if t.histogram != nil {
+			s.observer = t.histogram.WithLabelValues(values...)
+		}
 		t.series[id] = s
 	}
 	return s
@@ -68,15 +88,30 @@ func (t *table) overflow() *series {
 	return t.other
 }
 
-func (t *table) node(s *series) node {
-	var n node
-	if t.nodeLabel >= 0 {
-		n.name = s.labels[t.nodeLabel]
+func (t *table) owner(s *series) owner {
+	value := func(at int) string {
+		if at < 0 {
+			return ""
+		}
+		return s.labels[at]
 	}
-	if t.clusterLabel >= 0 {
-		n.cluster = s.labels[t.clusterLabel]
+	o := owner{cluster: value(t.at.cluster), name: value(t.at.node)}
+	switch {
+	case s == t.other:
+		return owner{}
+	case o.name != "":
+		o.kind = aNode
+		return o
 	}
-	return n
+	if o.name = value(t.at.namespace); o.name == "" {
+		return owner{}
+	}
+	if t.at.workload < 0 {
+		o.kind = aNamespace
+		return o
+	}
+	o.kind, o.workload = aWorkload, value(t.at.workload)
+	return o
 }
 
 // clearLocked removes all series. What found no room stays counted.
@@ -95,6 +130,9 @@ func (t *table) forgetLocked(dead func(*series) bool) {
 	for id, s := range t.series {
 		if dead(s) {
 			delete(t.series, id)
+			if t.histogram != nil {
+				t.histogram.DeleteLabelValues(s.labels...)
+			}
 		}
 	}
 }

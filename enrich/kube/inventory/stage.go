@@ -11,6 +11,12 @@ import (
 	"sextant/enrich/kube"
 )
 
+// Names of the metrics, for whoever asks for them.
+const (
+	MetricRows        = "sextant_inventory_rows"
+	MetricLeftOutRows = "sextant_inventory_left_out_rows"
+)
+
 // Stage tells the inventory now and then, as a stage of the pipeline that looks at no flow.
 type Stage struct {
 	cfg   Config
@@ -31,11 +37,11 @@ func New(cfg Config, view func() (kube.View, bool), names *flow.Interner, regist
 	s := &Stage{
 		cfg: cfg, view: view, names: names,
 		rows: prometheus.NewGauge(prometheus.GaugeOpts{
-			Name: "sextant_inventory_rows",
+			Name: MetricRows,
 			Help: "Rows of the latest inventory.",
 		}),
 		leftOut: prometheus.NewGauge(prometheus.GaugeOpts{
-			Name: "sextant_inventory_left_out_rows",
+			Name: MetricLeftOutRows,
 			Help: "Rows that the latest inventory left out, as max_rows allows no more.",
 		}),
 	}

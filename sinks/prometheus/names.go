@@ -1,0 +1,82 @@
+package prometheus
+
+// Names of the metrics, for whoever asks for them.
+const (
+	MetricFlowsTotal               = "sextant_flows_total"
+	MetricFlowClassesTotal         = "sextant_flow_classes_total"
+	MetricLastFlowTimestampSeconds = "sextant_last_flow_timestamp_seconds"
+	MetricTranslationFailuresTotal = "sextant_translation_failures_total"
+
+	MetricConnectionsTotal              = "sextant_connections_total"
+	MetricWorkloadConnectionsTotal      = "sextant_workload_connections_total"
+	MetricIPv4EgressConnectionsTotal    = "sextant_ipv4_egress_connections_total"
+	MetricAvoidableIPv4ConnectionsTotal = "sextant_avoidable_ipv4_connections_total"
+	MetricFallbacksTotal                = "sextant_fallbacks_total"
+	MetricFallbackDelaySeconds          = "sextant_fallback_delay_seconds"
+
+	MetricGapsTotal            = "sextant_gaps_total"
+	MetricGapEventsLostTotal   = "sextant_gap_events_lost_total"
+	MetricGapSecondsTotal      = "sextant_gap_seconds_total"
+	MetricHeartbeatsTotal      = "sextant_heartbeats_total"
+	MetricWatchedSecondsTotal  = "sextant_watched_seconds_total"
+	MetricObservedSecondsTotal = "sextant_observed_seconds_total"
+
+	MetricImagePullsTotal     = "sextant_image_pulls_total"
+	MetricImagePullBytesTotal = "sextant_image_pull_bytes_total"
+
+	MetricInventoryTimestampSeconds = "sextant_inventory_timestamp_seconds"
+	MetricInventoryItems            = "sextant_inventory_items"
+	MetricInventoryFindings         = "sextant_inventory_findings"
+	MetricPrefixCapacity            = "sextant_prefix_capacity"
+	MetricPrefixUsed                = "sextant_prefix_used"
+	MetricServiceReadyEndpoints     = "sextant_service_ready_endpoints"
+
+	MetricRateLimitUsesTotal          = "sextant_rate_limit_uses_total"
+	MetricRateLimitRefusalsTotal      = "sextant_rate_limit_refusals_total"
+	MetricRateLimitUsed               = "sextant_rate_limit_used"
+	MetricRateLimitLimit              = "sextant_rate_limit_limit"
+	MetricRateLimitHeadroom           = "sextant_rate_limit_headroom"
+	MetricRateLimitWindowSeconds      = "sextant_rate_limit_window_seconds"
+	MetricRateLimitSeenSeconds        = "sextant_rate_limit_seen_seconds"
+	MetricRateLimitExhaustedInSeconds = "sextant_rate_limit_exhausted_in_seconds"
+	MetricRateLimitRefused            = "sextant_rate_limit_refused"
+	MetricRateLimitBuckets            = "sextant_rate_limit_buckets"
+	MetricRateLimitExceededBuckets    = "sextant_rate_limit_exceeded_buckets"
+	MetricRateLimitBlindBuckets       = "sextant_rate_limit_blind_buckets"
+	MetricRateLimitFullestRatio       = "sextant_rate_limit_fullest_ratio"
+	MetricRateLimitTimestampSeconds   = "sextant_rate_limit_timestamp_seconds"
+
+	MetricSeriesOverflowTotal = "sextant_prometheus_series_overflow_total"
+	MetricFactsForgottenTotal = "sextant_prometheus_facts_forgotten_total"
+)
+
+// Names of the labels.
+const (
+	LabelBucket        = "bucket"
+	LabelCause         = "cause"
+	LabelClass         = "class"
+	LabelClassEvidence = "class_evidence"
+	LabelCluster       = "cluster"
+	LabelDirection     = "direction"
+	LabelDropReason    = "drop_reason"
+	LabelEventType     = "event_type"
+	LabelEvidence      = "evidence"
+	LabelFamily        = "family"
+	LabelFinding       = "finding"
+	LabelHasFamily     = "has_family"
+	LabelKind          = "kind"
+	LabelMeasure       = "measure"
+	LabelMetric        = "metric"
+	LabelName          = "name"
+	LabelNamespace     = "namespace"
+	LabelNode          = "node"
+	LabelOutcome       = "outcome"
+	LabelPrefix        = "prefix"
+	LabelRegistry      = "registry"
+	LabelResult        = "result"
+	LabelService       = "service"
+	LabelSide          = "side"
+	LabelTraffic       = "traffic"
+	LabelVerdict       = "verdict"
+	LabelWorkload      = "workload"
+)
