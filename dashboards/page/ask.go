@@ -97,19 +97,18 @@ func (p *Page) ask(w http.ResponseWriter, r *http.Request, sql dashboards.SQL, l
 	var db *clickhouse.DB
 	select {
 	case db = <-p.dbs:
-		defer func() { p.dbs <- db }()
 	case <-ctx.Done():
-		refuse(w, http.StatusServiceUnavailable, errors.New("too many questions at once: none was answered in time"))
+		refuse(w, http.StatusServiceUnavailable, errors.New("too many questions at once: this one had no turn"))
 		return
 	case <-r.Context().Done():
 		return
 	}
 	a, err := fetch(clickhouse.WithParameters(ctx, values), db, string(sql))
+	p.dbs <- db // before the answer goes out: a reader may be slow
 	switch {
 	case err != nil && ctx.Err() != nil:
 		refuse(w, http.StatusGatewayTimeout, fmt.Errorf("no answer within %s: choose a shorter time", patience))
 	case err != nil:
-		p.cfg.Logger.Warn("answer the page", "path", r.URL.Path, "err", err)
 		refuse(w, http.StatusBadGateway, err)
 	default:
 		respond(w, a)
@@ -142,7 +141,7 @@ func fetch(ctx context.Context, db *clickhouse.DB, sql string) (answer, error) {
 	return a, nil
 }
 
-// sendable returns a value as JSON can hold it without loss in a browser.
+// sendable returns a value as JSON can hold it, and a browser read it, without loss.
 func sendable(v any) any {
 	switch v := v.(type) {
 	case float64:
@@ -150,12 +149,31 @@ func sendable(v any) any {
 			return nil
 		}
 	case float32:
-		if math.IsNaN(float64(v)) || math.IsInf(float64(v), 0) {
+		if sendable(float64(v)) == nil {
 			return nil
+		}
+	case uint64:
+		if v > exact {
+			return strconv.FormatUint(v, 10)
+		}
+	case int64:
+		if v > exact || v < -exact {
+			return strconv.FormatInt(v, 10)
+		}
+	case []any:
+		for i := range v {
+			v[i] = sendable(v[i])
+		}
+	case map[string]any:
+		for key := range v {
+			v[key] = sendable(v[key])
 		}
 	}
 	return v
 }
+
+// exact is up to where whole numbers are, in JavaScript.
+const exact = 1 << 53
 
 // window is what stretch of time is looked at.
 type window struct {
@@ -172,8 +190,8 @@ func windowOf(q url.Values) (window, error) {
 	switch {
 	case errors.Join(errSince, errUntil) != nil:
 		return w, errors.New("since and until: must be milliseconds since 1970")
-	case since < 0 || since >= until || w.until.Sub(w.since) > longest:
-		return w, fmt.Errorf("since: must be before until, and at most %d days", longest/(24*time.Hour))
+	case since < 0 || since >= until || until > latest || w.until.Sub(w.since) > longest:
+		return w, fmt.Errorf("since: must be before until, by at most %d days", longest/(24*time.Hour))
 	case errStep != nil || step < 1 || w.until.Sub(w.since)/w.step > maxPoints:
 		return w, fmt.Errorf("step: must be seconds, and at most %d of them in the window", maxPoints)
 	}
@@ -210,7 +228,7 @@ func valuesOf(q url.Values, sql dashboards.SQL, limit int) (map[string]string, e
 func chosen(q url.Values, name string) (string, error) {
 	i := slices.IndexFunc(dashboards.Variables, func(v dashboards.Variable) bool { return v.Name == name })
 	if i < 0 {
-		return q.Get(name), nil
+		return "", fmt.Errorf("%s: no such variable", name)
 	}
 	v := dashboards.Variables[i]
 	value := q.Get(name)

@@ -1,7 +1,7 @@
 package page
 
 import (
-	"fmt"
+	"cmp"
 	"math"
 	"slices"
 	"strings"
@@ -126,7 +126,9 @@ func (s *sampler) answer(dashboard string, panel int, w window) answer {
 			}
 		}
 	}
-	slices.SortStableFunc(a.Rows, func(x, y []any) int { return strings.Compare(fmt.Sprint(x[0], x[1]), fmt.Sprint(y[0], y[1])) })
+	slices.SortFunc(a.Rows, func(x, y []any) int {
+		return cmp.Or(strings.Compare(x[0].(string), y[0].(string)), strings.Compare(x[1].(string), y[1].(string)))
+	})
 	return a
 }
 
@@ -144,17 +146,26 @@ func (l *liveSeries) draw(rows [][]any, times []time.Time, w window) [][]any {
 					continue // growth needs two
 				}
 				before := l.samples[i-1][name]
-				seconds := at.Sub(times[offset+i-1]).Seconds()
-				if value = max(0, (v.value-before.value)/seconds); l.Quantile > 0 {
+				if l.Quantile > 0 {
 					value = quantile(l.Quantile, v.counts, before.counts)
+				} else {
+					value = growth(v.value, before.value) / at.Sub(times[offset+i-1]).Seconds()
 				}
 			}
 			if !math.IsNaN(value) {
-				rows = append(rows, []any{at.UTC().Format(time.RFC3339Nano), name, value})
+				rows = append(rows, []any{at.UTC().Format("2006-01-02T15:04:05.000Z"), name, value})
 			}
 		}
 	}
 	return rows
+}
+
+// growth is by how much a counter grew, which began anew if it is less than before.
+func growth(now, before float64) float64 {
+	if now < before {
+		return now
+	}
+	return now - before
 }
 
 // quantile estimates one of what was counted between two samples of a histogram, as Prometheus's histogram_quantile does: by

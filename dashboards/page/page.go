@@ -7,15 +7,18 @@
 package page
 
 import (
+	"bytes"
 	"context"
+	"crypto/sha256"
 	"embed"
 	"encoding/json"
 	"errors"
-	"io/fs"
+	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
 	"net/netip"
+	"path"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -27,12 +30,28 @@ import (
 //go:embed assets
 var assets embed.FS
 
+// file answers with one of the page's files. Which it is stands in its tag: they have no time that could tell.
+func file(w http.ResponseWriter, r *http.Request) {
+	name := path.Join("assets", r.URL.Path)
+	if r.URL.Path == "/" {
+		name = "assets/index.html"
+	}
+	text, err := assets.ReadFile(name)
+	if err != nil {
+		http.NotFound(w, r)
+		return
+	}
+	w.Header().Set("ETag", fmt.Sprintf("%q", fmt.Sprintf("%x", sha256.Sum256(text))))
+	http.ServeContent(w, r, name, time.Time{}, bytes.NewReader(text))
+}
+
 // Config says what the page shows, and to whom.
 type Config struct {
 	Store    clickhouse.Config   // where the history is
 	Live     prometheus.Gatherer // metrics of this process
 	Open     bool                // answers whatever name it is called by: it listens on more than loopback
 	Database string              // what to call the history, beside the title
+	Range    time.Duration       // stretch of time that a reader sees first; 0 is an hour
 	Logger   *slog.Logger
 }
 
@@ -43,6 +62,7 @@ const (
 	maxText      = 256              // bytes of a chosen value
 	maxPoints    = 2_000            // of a chart
 	longest      = 3660 * 24 * time.Hour
+	latest       = 7_258_118_400_000 // in milliseconds since 1970: the year 2200
 	everySample  = 5 * time.Second
 	keptSamples  = 720
 	maxLiveNames = 100
@@ -68,11 +88,7 @@ func New(cfg Config) (*Page, error) {
 		p.dbs <- db
 		p.opened++
 	}
-	files, err := fs.Sub(assets, "assets")
-	if err != nil {
-		return nil, err
-	}
-	p.mux.Handle("GET /", http.FileServerFS(files))
+	p.mux.HandleFunc("GET /", file)
 	p.mux.HandleFunc("GET /api/dashboards", p.dashboards)
 	p.mux.HandleFunc("GET /api/options", p.options)
 	p.mux.HandleFunc("GET /api/annotations", p.annotations)
@@ -108,8 +124,8 @@ func (p *Page) Close() error {
 // ServeHTTP serves the page, its files and its answers.
 func (p *Page) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h := w.Header()
-	h.Set("Content-Security-Policy", "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; connect-src 'self'; "+
-		"base-uri 'none'; form-action 'none'; frame-ancestors 'none'") // uPlot sets sizes as styles of elements
+	h.Set("Content-Security-Policy", "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "+
+		"base-uri 'none'; form-action 'none'; frame-ancestors 'none'")
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Referrer-Policy", "no-referrer")
 	h.Set("Cross-Origin-Resource-Policy", "same-origin")
@@ -139,14 +155,14 @@ func local(host string) bool {
 
 // dashboards answers with what there is to draw.
 func (p *Page) dashboards(w http.ResponseWriter, _ *http.Request) {
-	var list []shownDashboard
+	s := shown{History: p.cfg.Database, Range: rangeText(p.cfg.Range)}
 	for _, d := range dashboards.All() {
-		list = append(list, show(d))
+		s.Dashboards = append(s.Dashboards, show(d))
 	}
-	respond(w, struct {
-		History    string           `json:"history"`
-		Dashboards []shownDashboard `json:"dashboards"`
-	}{p.cfg.Database, list})
+	for _, a := range dashboards.Annotations {
+		s.Annotations = append(s.Annotations, shownAnnotation{a.Name, string(a.Colour)})
+	}
+	respond(w, s)
 }
 
 func respond(w http.ResponseWriter, v any) {

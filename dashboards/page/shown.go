@@ -1,9 +1,24 @@
 package page
 
-import "sextant/dashboards"
+import (
+	"fmt"
+	"time"
 
-// What the page is told of a dashboard: everything but its queries.
+	"sextant/dashboards"
+)
+
+// What the page is told of the dashboards: everything but their queries.
 type (
+	shown struct {
+		History     string            `json:"history"`
+		Range       string            `json:"range"` // a number and one of s, m, h and d
+		Dashboards  []shownDashboard  `json:"dashboards"`
+		Annotations []shownAnnotation `json:"annotations"`
+	}
+	shownAnnotation struct {
+		Name   string `json:"name"`
+		Colour string `json:"colour"`
+	}
 	shownDashboard struct {
 		UID       string          `json:"uid"`
 		Title     string          `json:"title"`
@@ -27,8 +42,6 @@ type (
 		Levels  []shownLevel  `json:"levels,omitempty"`
 		Stacked bool          `json:"stacked,omitempty"`
 		Max     float64       `json:"max,omitempty"`
-		Live    bool          `json:"live,omitempty"`
-		Uses    []string      `json:"uses,omitempty"` // variables that change its answer
 	}
 	shownColumn struct {
 		Name   string       `json:"name"`
@@ -74,7 +87,7 @@ func show(d dashboards.Dashboard) shownDashboard {
 func showPanel(p dashboards.Panel) shownPanel {
 	s := shownPanel{
 		ID: p.ID, Title: p.Title, Doc: p.Doc, Kind: string(p.Kind), Unit: string(p.Unit), Width: p.Width, Height: p.Height,
-		Levels: showLevels(p.Levels), Stacked: p.Stacked, Max: p.Max, Live: len(p.Live) > 0, Uses: p.SQL.Params(),
+		Levels: showLevels(p.Levels), Stacked: p.Stacked, Max: p.Max,
 	}
 	for _, c := range p.Columns {
 		column := shownColumn{Name: c.Name, Title: c.Title, Unit: string(c.Unit), Levels: showLevels(c.Levels)}
@@ -95,4 +108,20 @@ func showLevels(levels []dashboards.Level) []shownLevel {
 		list = append(list, shownLevel{l.From, string(l.Colour)})
 	}
 	return list
+}
+
+// rangeText writes a stretch of time as the page's addresses have it.
+func rangeText(d time.Duration) string {
+	if d <= 0 {
+		d = time.Hour
+	}
+	for _, unit := range []struct {
+		of   time.Duration
+		name string
+	}{{24 * time.Hour, "d"}, {time.Hour, "h"}, {time.Minute, "m"}} {
+		if d%unit.of == 0 {
+			return fmt.Sprint(int64(d/unit.of), unit.name)
+		}
+	}
+	return fmt.Sprint(int64(max(d, time.Second)/time.Second), "s")
 }
