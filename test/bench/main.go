@@ -70,8 +70,8 @@ func (o options) run() error {
 	return r.broken(o)
 }
 
-// measure loads, asks, and returns what it found. It asks twice: of tables as they are while flows come in,
-// and of merged ones, which the budget is for.
+// measure loads, asks, and returns what it found. It asks twice: of tables as they are while flows come in, and of merged
+// ones. The budget is for both.
 func measure(ctx context.Context, o options, dir string) (r *report, err error) {
 	engine, err := embedded.Find(os.Getenv("SEXTANT_ENGINE"))
 	if err != nil {

@@ -44,7 +44,7 @@ func (r *report) broken(o options) error {
 	}
 	for i, a := range r.Queries {
 		a.Fault = cmp.Or(a.Fault, r.Merged[i].Fault)
-		switch time := r.Merged[i].time(); {
+		switch time := max(a.time(), r.Merged[i].time()); {
 		case a.Fault != "" && (o.check || o.strict):
 			errs = append(errs, fmt.Errorf("%s: %s", a.Name, a.Fault))
 		case time >= milliseconds && o.strict:
@@ -110,11 +110,14 @@ func judge(ok bool) string {
 	return "OVER"
 }
 
-// outcome holds against the budget what an answer takes of merged tables, and tells where it holds for these alone.
+// outcome holds against the budget what an answer takes, and tells where it holds for one kind of tables alone.
 func outcome(unmerged, merged answer) string {
-	ok := merged.time() < milliseconds
-	if ok && unmerged.time() >= milliseconds {
+	switch before, after := unmerged.time() < milliseconds, merged.time() < milliseconds; {
+	case after && !before:
 		return "merged"
+	case before && !after:
+		return "unmerged"
+	default:
+		return judge(after)
 	}
-	return judge(ok)
 }

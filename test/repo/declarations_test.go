@@ -2,6 +2,7 @@ package repo_test
 
 import (
 	"go/ast"
+	"go/token"
 	"slices"
 	"strings"
 )
@@ -18,6 +19,7 @@ type maker struct{ prefix, kind string }
 // metricsOf finds the metrics that the files of a package declare: literals of client_golang's options, of the Prometheus
 // sink's rows, and calls of NewDesc and of makers. A complaint names one whose name or help is not written out.
 func metricsOf(files []source) (metrics []metric, complaints []string) {
+	writeOut(files)
 	makers := makersOf(files)
 	add := func(at, kind, prefix string, name, help ast.Expr) {
 		n, named := literal(name)
@@ -45,6 +47,45 @@ func metricsOf(files []source) (metrics []metric, complaints []string) {
 	return metrics, complaints
 }
 
+// writeOut puts the texts of a package's constants where metrics are declared with them.
+func writeOut(files []source) {
+	texts := map[string]ast.Expr{}
+	for _, s := range files {
+		for _, decl := range s.ast.Decls {
+			group, ok := decl.(*ast.GenDecl)
+			if !ok || group.Tok != token.CONST {
+				continue
+			}
+			for _, spec := range group.Specs {
+				if v := spec.(*ast.ValueSpec); len(v.Names) == len(v.Values) {
+					for i, name := range v.Names {
+						texts[name.Name] = v.Values[i]
+					}
+				}
+			}
+		}
+	}
+	written := func(e ast.Expr) ast.Expr {
+		if id, ok := e.(*ast.Ident); ok && strings.HasPrefix(id.Name, "Metric") && texts[id.Name] != nil {
+			return texts[id.Name]
+		}
+		return e
+	}
+	for _, s := range files {
+		ast.Inspect(s.ast, func(n ast.Node) bool {
+			switch n := n.(type) {
+			case *ast.KeyValueExpr:
+				n.Value = written(n.Value)
+			case *ast.CallExpr:
+				for i := range n.Args {
+					n.Args[i] = written(n.Args[i])
+				}
+			}
+			return true
+		})
+	}
+}
+
 // isGiven reports whether an expression comes from elsewhere, where it is looked at: a maker's parameter, with or without
 // a prefix, or a field of a table's row.
 func isGiven(e ast.Expr) bool {
@@ -69,8 +110,12 @@ func declaration(n ast.Node) (kind string, name, help ast.Expr) {
 		_, opts, _ := strings.Cut(selector(n.Type), ".")
 		fields := fieldsOf(n)
 		kind = kindOf[opts]
-		if text, _ := literal(fields["Name"]); n.Type == nil && strings.HasPrefix(text, "sextant_") { // an element of a table
+		if text, _ := literal(fields["Name"]); kind == "" && strings.HasPrefix(text, "sextant_") { // a row of a table
 			switch {
+			case fields["Kind"] != nil:
+				kind, _ = literal(fields["Kind"])
+			case fields["Observe"] != nil:
+				kind = "histogram"
 			case fields["Add"] != nil:
 				kind = "counter"
 			case fields["Set"] != nil:

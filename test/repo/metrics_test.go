@@ -73,11 +73,14 @@ func exposition(m metric) string {
 	return text + m.name + " 0\n"
 }
 
-// mention is a metric of ours in a text; a name that ends in _ is a prefix.
-var mention = regexp.MustCompile(`\bsextant_[a-z0-9_]*[a-z0-9]\b`)
+// mention is a metric of ours in a text; a name that ends in _ is a prefix, and one with a colon that of a recording rule.
+var mention = regexp.MustCompile(`\bsextant_[a-z0-9_]*[a-z0-9]\b:?`)
 
 func checkMentions(file, text string, declared map[string]string) (complaints []string) {
 	for _, name := range mention.FindAllString(text, -1) {
+		if strings.HasSuffix(name, ":") {
+			continue
+		}
 		forms := []string{name}
 		for _, suffix := range []string{"_bucket", "_sum", "_count"} {
 			forms = append(forms, strings.TrimSuffix(name, suffix))
@@ -101,6 +104,8 @@ var _ = gauge("e", "E.")
 var _ = gauge("e", text)
 func f() { counter := func(name, help string) { prometheus.NewCounter(prometheus.CounterOpts{Name: name, Help: help}) }
 	counter("sextant_f_total", "F.") }
+const MetricGTotal = "sextant_g_total"
+var _ = []Metric{{Name: MetricGTotal, Help: "G.", Add: f}}
 `),
 		parse(t, "sextant/a", "a/b.go", `package a
 func gauge(name, help string) any { return prometheus.NewGauge(prometheus.GaugeOpts{Name: "sextant_" + name, Help: help}) }
@@ -116,6 +121,7 @@ func gauge(name, help string) any { return prometheus.NewGauge(prometheus.GaugeO
 		{"a/a.go:5", "sextant_d_total", "D.", "untyped"},
 		{"a/a.go:7", "sextant_e", "E.", "gauge"},
 		{"a/a.go:10", "sextant_f_total", "F.", "counter"},
+		{"a/a.go:12", "sextant_g_total", "G.", "counter"},
 	}
 	if diff := cmp.Diff(want, metrics, cmp.AllowUnexported(metric{})); diff != "" {
 		t.Errorf("metrics (-want +got)\n%s", diff)
@@ -132,6 +138,6 @@ func gauge(name, help string) any { return prometheus.NewGauge(prometheus.GaugeO
 	complains(t, "unit", check("sextant_a_milliseconds", "gauge", "How long it takes."), `a.go:1: metric sextant_a_milliseconds: use base unit "seconds" instead of "milliseconds"`)
 
 	declared := map[string]string{"sextant_a_total": "a.go:1", "sextant_b_seconds": "a.go:2"}
-	complains(t, "mentions", checkMentions("a.md", "sextant_a_total{x} sextant_b_seconds_bucket sextant_c_total sextant_", declared),
+	complains(t, "mentions", checkMentions("a.md", "sextant_a_total{x} sextant_b_seconds_bucket sextant_c_total sextant_ sextant_d:rate5m", declared),
 		"a.md: there is no metric sextant_c_total")
 }

@@ -30,6 +30,9 @@ func TestText(t *testing.T) {
 		if strings.HasPrefix(file, "test/recordings/") && path.Ext(file) != ".md" {
 			continue // what a real cluster said
 		}
+		if file == "collector/bucket/catalogue.yaml" {
+			continue // of registries that limit how much they are used
+		}
 		if text := read(t, file); utf8.ValidString(text) {
 			report(t, checkText(file, text))
 		}
