@@ -5,9 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync"
 	"sync/atomic"
 	"time"
 
+	prom "github.com/prometheus/client_golang/prometheus"
+
+	"sextant/collector/bucket"
+	"sextant/collector/bucket/probe"
 	"sextant/collector/flow"
 	"sextant/collector/verdict"
 	"sextant/enrich/kube"
@@ -22,6 +27,8 @@ type clusterConfig struct {
 	enrich    enrichConfig
 	pulls     pull.Config
 	inventory inventory.Config
+	limits    bucket.Config
+	probe     probe.Config
 }
 
 type enrichConfig struct {
@@ -44,20 +51,20 @@ func (c enrichConfig) Validate() error {
 }
 
 func defaultCluster() clusterConfig {
-	return clusterConfig{watch: live.Default(), pulls: pull.Default(), inventory: inventory.Default()}
+	return clusterConfig{watch: live.Default(), pulls: pull.Default(), inventory: inventory.Default(), limits: bucket.Default(), probe: probe.Default()}
 }
 
-// sections are the settings of what is known of the cluster; those of the watch where there can be one.
+// sections are the settings of what is known of the cluster; those of the watch, and of asking others, where there can be one.
 func (c *clusterConfig) sections(watch bool) sections {
-	all := sections{newSection("enrich", false, &c.enrich), newSection("pulls", false, &c.pulls), newSection("inventory", false, &c.inventory)}
+	all := sections{newSection("enrich", false, &c.enrich), newSection("pulls", false, &c.pulls), newSection("inventory", false, &c.inventory), newSection("rate_limits", false, &c.limits)}
 	if watch {
-		all = append(all, newSection("kubernetes", false, &c.watch))
+		all = append(all, newSection("kubernetes", false, &c.watch), newSection("probe", false, &c.probe))
 	}
 	return all
 }
 
 func (c *clusterConfig) validate() error {
-	return errors.Join(c.watch.Validate(), c.enrich.Validate(), c.pulls.Validate(), c.inventory.Validate())
+	return errors.Join(c.watch.Validate(), c.enrich.Validate(), c.pulls.Validate(), c.inventory.Validate(), c.limits.Validate(), c.probe.Validate())
 }
 
 // cluster is what is known of the cluster, from a dump of its objects, from its API server, or both.
@@ -69,9 +76,12 @@ type cluster struct {
 	stage     *kube.Stage
 	pulls     *pull.Tracker
 	inventory *inventory.Stage
+	limits    *bucket.Stage
 	watcher   *live.Watcher // nil where nothing is watched
+	probe     *probe.Probe  // nil where nobody is asked
 	index     atomic.Pointer[kube.Index]
-	told      bool // by a dump
+	told      bool        // by a dump
+	events    atomic.Bool // a dump holds events
 	synced    atomic.Bool
 	partial   bool // only this node's pods are watched: what would be told of the whole cluster would be wrong
 }
@@ -81,8 +91,19 @@ func (p *plant) newCluster(a *app, watch bool) (*cluster, error) {
 	cfg := &p.clusterCfg
 	c := &cluster{names: p.names, logger: a.logger, judge: p.judge, stage: kube.NewStage(p.names, p.registry)}
 	c.pulls = pull.New(cfg.pulls, c.index.Load, p.names, p.registry)
+	catalogue, err := bucket.ReadCatalogue(cfg.limits.Catalogue)
+	if err != nil {
+		return nil, fmt.Errorf("rate_limits.catalogue: %w", err)
+	}
+	c.limits = bucket.New(cfg.limits, catalogue, p.names, p.registry)
+	c.limits.Live, c.limits.Events = watch, c.tellsPulls
+	if watch && cfg.probe.Enabled {
+		if err := c.newProbe(cfg.probe, catalogue, a.logger, p.registry); err != nil {
+			return nil, err
+		}
+	}
 	c.store = kube.NewStore(kube.Config{
-		Labels: cfg.enrich.Labels, Annotations: cfg.enrich.Annotations, Cluster: cfg.enrich.Cluster, OnEvent: c.pulls.Add,
+		Labels: cfg.enrich.Labels, Annotations: cfg.enrich.Annotations, Cluster: cfg.enrich.Cluster, OnEvent: c.takeEvent,
 	}, p.names, a.logger)
 	if watch && cfg.watch.Enabled() {
 		live.QuietClientGo(a.logger)
@@ -128,6 +149,53 @@ func (c *cluster) update(index *kube.Index, facts *verdict.Cluster) {
 	c.index.Store(index)
 	c.stage.SetIndex(index)
 	c.judge.SetFacts(verdict.NewFacts(c.names, facts))
+	c.limits.SetFacts(limitFacts(c.names, facts))
+}
+
+// takeEvent takes an event of the kubelet.
+func (c *cluster) takeEvent(at time.Time, e *kube.Event) {
+	if c.watcher == nil {
+		c.events.Store(true)
+	}
+	c.pulls.Add(at, e)
+}
+
+// tellsPulls reports whether the events of all pulls come in: those of a dump, or those that are watched.
+func (c *cluster) tellsPulls() bool {
+	if c.watcher == nil {
+		return c.events.Load()
+	}
+	for _, f := range c.watcher.Features() {
+		if f.Kind == kube.KindEvent && f.State != live.StateOn {
+			return false
+		}
+	}
+	return true
+}
+
+// limitFacts is what rate limits have to know of a cluster.
+func limitFacts(names *flow.Interner, c *verdict.Cluster) *bucket.Facts {
+	if c == nil {
+		return nil
+	}
+	f := &bucket.Facts{Cluster: names.Name(c.Name), Nodes: make(map[flow.Name]bucket.Node, len(c.Nodes))}
+	for i := range c.Nodes {
+		n := &c.Nodes[i]
+		shows := n.Settings.ShowsNode()
+		switch n.Settings.Aggregation {
+		case "none": // answers show what is not tracked, too
+			shows = flow.Yes
+		case "":
+			if shows == flow.No {
+				shows = flow.Unknown
+			}
+		}
+		f.Nodes[names.Name(n.Name)] = bucket.Node{
+			IPv4: n.Egress(flow.FamilyIPv4), IPv6: n.Egress(flow.FamilyIPv6), PodCIDRs: n.PodCIDRs,
+			Shows: shows, Masquerade: n.Settings.MasqueradeIPv6,
+		}
+	}
+	return f
 }
 
 // view returns the cluster for the inventory, once all is told that is going to be: never of a part of it.
@@ -138,13 +206,48 @@ func (c *cluster) view() (kube.View, bool) {
 	return c.store.View(), true
 }
 
-// run watches the cluster, if one is to be watched, and gives the stages what changes, until ctx ends.
+// newProbe makes what asks the services of the catalogue how much is left, and tells the buckets.
+func (c *cluster) newProbe(cfg probe.Config, catalogue *bucket.Catalogue, logger *slog.Logger, registry prom.Registerer) error {
+	for _, l := range catalogue.Limits() {
+		if l.Probe.Manifest != "" {
+			cfg.Targets = append(cfg.Targets, probe.Target{Service: l.Name, Manifest: l.Probe.Manifest, Token: l.Probe.Token})
+		}
+	}
+	if err := cfg.Validate(); err != nil {
+		return fmt.Errorf("rate_limits.catalogue: %w", err)
+	}
+	c.probe = probe.New(cfg, func(a probe.Answer) {
+		if a.Err == nil {
+			c.limits.Probed(probed(catalogue, cfg.Every, &a))
+		}
+	}, logger, registry)
+	return nil
+}
+
+// probed is what an answer says to the buckets. Of the lengths that a prefix may have, those of the catalogue are likely.
+func probed(catalogue *bucket.Catalogue, every time.Duration, a *probe.Answer) bucket.Told {
+	l, _ := catalogue.Find(a.Service)
+	prefix, _ := a.Prefix(l.Lengths(a.Source.Is6())...)
+	return bucket.Told{
+		Time: a.Time, Service: a.Service, Node: a.Node, Family: a.Family, Every: every,
+		Limit: a.Limit, Remaining: a.Remaining, Window: a.Window, Limited: a.Limited, Prefix: prefix,
+	}
+}
+
+// run watches the cluster, if one is to be watched, and gives the stages what changes; it asks services, if they are to be
+// asked. It ends with ctx.
 func (c *cluster) run(ctx context.Context) error {
+	ctx, cancel := context.WithCancel(ctx)
+	var asking sync.WaitGroup
+	defer asking.Wait()
+	defer cancel()
+	if c.probe != nil {
+		asking.Go(func() { _ = c.probe.Run(ctx) }) // ends with ctx, and says nothing
+	}
 	if c.watcher == nil {
+		<-ctx.Done()
 		return nil
 	}
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
 	updated := make(chan error, 1)
 	go func() {
 		c.await(ctx)

@@ -30,16 +30,18 @@ type demoCmd struct {
 
 	plant    *plant
 	httpCfg  httpConfig
+	uiCfg    uiConfig
 	settings sections
 }
 
 func (cmd *demoCmd) init() {
-	cmd.plant, cmd.httpCfg = newPlant(), defaultHTTP()
+	cmd.plant, cmd.httpCfg, cmd.uiCfg = newPlant(), defaultHTTP(), defaultUI()
+	cmd.uiCfg.Enabled, cmd.uiCfg.Range = true, 5*time.Minute // the recording lasts hardly longer
 	cmd.httpCfg.Listen = "localhost:9646"
 	cmd.plant.clickhouseCfg.Address = ""
 	cmd.plant.clickhouseCfg.StoreUUID = true
 	cmd.plant.clusterCfg.enrich.Labels = []string{"team"} // of the recorded namespaces
-	cmd.settings = append(sections{newSection("http", true, &cmd.httpCfg)}, cmd.plant.sections(false)...)
+	cmd.settings = append(sections{newSection("http", true, &cmd.httpCfg), newSection("ui", false, &cmd.uiCfg)}, cmd.plant.sections(false)...)
 	cmd.Plugins = cmd.settings.plugins()
 }
 
@@ -107,19 +109,25 @@ func (cmd *demoCmd) Run(a *app) error {
 	ready := func() error { return errors.Join(client.Ready(), p.pipeline.Healthy()) }
 	if cmd.Once {
 		cmd.httpCfg.Listen = "localhost:0" // beside a demo that runs
+		cmd.uiCfg.Enabled = false
 	}
 	httpAddr, stopHTTP, err := serveHTTP(cmd.httpCfg, p.registry, ready)
 	if err != nil {
 		return err
 	}
 	defer stopHTTP()
+	uiAddr, stopUI, err := serveUI(cmd.uiCfg, p.clickhouseCfg, p.registry, a.logger)
+	if err != nil {
+		return err
+	}
+	defer stopUI()
 
 	ran := make(chan error, 1)
 	group.Go(func() { ran <- p.pipeline.Run(ctx, client) })
 	if cmd.Once {
 		return cmd.once(a, cancel, ran, cluster, began)
 	}
-	fmt.Fprint(a.stdout, cmd.welcome(cluster, addrs, httpAddr))
+	fmt.Fprint(a.stdout, cmd.welcome(cluster, addrs, httpAddr, uiAddr))
 	progress := newProgress(a, p)
 	defer progress.end()
 	ticker := time.NewTicker(time.Second)
@@ -247,21 +255,26 @@ func recordedState() (dir string, remove func(), err error) {
 	return dir, remove, nil
 }
 
-func (cmd *demoCmd) welcome(cluster *playback.Cluster, peers []string, httpAddr string) string {
+func (cmd *demoCmd) welcome(cluster *playback.Cluster, peers []string, httpAddr, uiAddr string) string {
 	cfg := cmd.plant.clickhouseCfg
 	_, port, _ := net.SplitHostPort(httpAddr)
+	ui := "not served: ui.enabled is false"
+	if _, port, err := net.SplitHostPort(uiAddr); err == nil {
+		ui = "http://localhost:" + port + "/"
+	}
 	var text strings.Builder
 	fmt.Fprintf(&text, `
 Sextant runs. It follows a recorded two-node Cilium cluster, which plays %s again and again:
+  dashboards   %s
   Hubble       %s and %s (real gRPC)
   ClickHouse   %s, database %s
   metrics      http://localhost:%s/metrics
 
 Three questions to ask in another terminal:
-`, cluster.Span().Round(time.Second), peers[0], peers[1], cfg.Address, cfg.Database, port)
+`, cluster.Span().Round(time.Second), ui, peers[0], peers[1], cfg.Address, cfg.Database, port)
 	for _, q := range questions[:3] {
 		fmt.Fprintf(&text, "\n  # %s\n  %s sql %q\n", q.Question, os.Args[0], q.oneLine())
 	}
-	text.WriteString("\nsextant sql takes any ClickHouse SQL on the tables flows, connections, gaps, heartbeats, pulls and inventory. Ctrl-C ends the demo.\n\n")
+	text.WriteString("\nsextant sql takes any ClickHouse SQL on the tables flows, connections, gaps, heartbeats, pulls, inventory, charges and buckets. Ctrl-C ends the demo.\n\n")
 	return text.String()
 }

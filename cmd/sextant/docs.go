@@ -11,7 +11,7 @@ import (
 )
 
 type docsCmd struct {
-	Page string `arg:"" enum:"settings,flows,connections,gaps,heartbeats,pulls,inventory,queries" help:"Page to print: settings, flows, connections, gaps, heartbeats, pulls, inventory or queries."`
+	Page string `arg:"" enum:"settings,flows,connections,gaps,heartbeats,pulls,inventory,charges,buckets,queries" help:"Page to print: settings, flows, connections, gaps, heartbeats, pulls, inventory, charges, buckets or queries."`
 }
 
 // Run prints a page as Markdown.
@@ -29,6 +29,10 @@ func (cmd *docsCmd) Run(a *app, k *kong.Kong) error {
 		return fieldsPage(a.stdout, flow.BeatFields)
 	case "pulls":
 		return fieldsPage(a.stdout, flow.PullFields)
+	case "charges":
+		return fieldsPage(a.stdout, flow.ChargeFields)
+	case "buckets":
+		return fieldsPage(a.stdout, flow.BucketFields)
 	case "queries":
 		return queriesPage(a.stdout)
 	default:

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
 	"net/http/pprof"
 	"time"
@@ -32,13 +31,15 @@ func serveHTTP(cfg httpConfig, reg *prometheus.Registry, ready func() error) (ad
 		mux.HandleFunc("GET /debug/pprof/symbol", pprof.Symbol)
 		mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
 	}
-	l, err := net.Listen("tcp", cfg.Listen)
+	all, err := listen(cfg.Listen)
 	if err != nil {
 		return "", nil, fmt.Errorf("listen for /metrics (http.listen): %w", err)
 	}
 	server := &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second}
-	go func() { _ = server.Serve(l) }() // ends with Shutdown, and says just that
-	return l.Addr().String(), func() {
+	for _, l := range all {
+		go func() { _ = server.Serve(l) }() // ends with Shutdown, and says just that
+	}
+	return all[0].Addr().String(), func() {
 		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 		defer cancel()
 		if err := server.Shutdown(ctx); errors.Is(err, context.DeadlineExceeded) {

@@ -30,10 +30,13 @@ type cli struct {
 	Replay  replayCmd  `cmd:"" help:"Send recorded flows to a sink."`
 	Demo    demoCmd    `cmd:"" help:"Run the whole of Sextant on this machine, on a recorded cluster."`
 	SQL     sqlCmd     `cmd:"" name:"sql" help:"Ask ClickHouse."`
+	Report  reportCmd  `cmd:"" help:"Say which rate limits the cluster uses up, who does, what is not seen of it, and what another network would change."`
 	Explain explainCmd `cmd:"" help:"Say what an address or a flow is, how that is known, and what would make it certain."`
 	Check   checkCmd   `cmd:"" help:"Say what Hubble, the cluster and ClickHouse let Sextant see and say, and what would make it more."`
 	Migrate migrateCmd `cmd:"" help:"Make what is missing of ClickHouse's tables, or say what is."`
-	Docs    docsCmd    `cmd:"" help:"Print a reference page: settings, flows, connections, gaps, heartbeats, pulls, inventory or queries."`
+	Docs    docsCmd    `cmd:"" help:"Print a reference page: settings, flows, connections, gaps, heartbeats, pulls, inventory, charges, buckets or queries."`
+
+	Generate generateCmd `cmd:"" help:"Write Grafana dashboards, alert rules and runbooks, from the definitions that the page shows too."`
 }
 
 type logSettings struct {
@@ -66,9 +69,11 @@ func run(args []string) int {
 	c.Replay.init()
 	c.Demo.init()
 	c.SQL.init()
+	c.Report.init()
 	c.Explain.init()
 	c.Check.init()
 	c.Migrate.init()
+	c.Generate.init()
 	parser, err := newParser(&c, args)
 	if err != nil {
 		return fail(2, err)

@@ -18,7 +18,7 @@ type replayCmd struct {
 	kong.Plugins
 	Files   []string `arg:"" help:"Recorded flows: exporter files or the output of hubble observe -o json or jsonpb, plain or gzip; zip archives of cilium sysdump, or folders; several are merged by time; - is standard input. Without --state a sysdump's own state is used." type:"string"`
 	Sink    []string `help:"Where flows go: stdout, clickhouse or prometheus (the page of metrics at the end)." default:"stdout" placeholder:"SINK"`
-	Only    []string `help:"Kinds of records that the stdout sink prints: flow, connection, gap, pull, inventory or heartbeat." placeholder:"KIND"`
+	Only    []string `help:"Kinds of records that the stdout sink prints: flow, connection, gap, pull, inventory, heartbeat, bucket or charge; without it all but charge." placeholder:"KIND"`
 	Strict  bool     `help:"End with an error at the first line that cannot be read."`
 	DataDir string   `help:"Where to look for the engine of sextant demo when no --clickhouse is given." default:"${data_dir}" placeholder:"DIR"`
 

@@ -18,13 +18,14 @@ type runCmd struct {
 	plant     *plant
 	hubbleCfg hubble.Config
 	httpCfg   httpConfig
+	uiCfg     uiConfig
 	settings  sections
 }
 
 func (cmd *runCmd) init() {
-	cmd.plant, cmd.hubbleCfg, cmd.httpCfg = newPlant(), hubble.Default(), defaultHTTP()
+	cmd.plant, cmd.hubbleCfg, cmd.httpCfg, cmd.uiCfg = newPlant(), hubble.Default(), defaultHTTP(), defaultUI()
 	cmd.plant.verdictCfg.NAT64Discovery = "system"
-	cmd.settings = append(sections{newSection("hubble", true, &cmd.hubbleCfg), newSection("http", true, &cmd.httpCfg), newSection("spool", false, &cmd.plant.spoolCfg)}, cmd.plant.sections(true)...)
+	cmd.settings = append(sections{newSection("hubble", true, &cmd.hubbleCfg), newSection("http", true, &cmd.httpCfg), newSection("ui", false, &cmd.uiCfg), newSection("spool", false, &cmd.plant.spoolCfg)}, cmd.plant.sections(true)...)
 	cmd.Plugins = cmd.settings.plugins()
 }
 
@@ -48,6 +49,9 @@ func (cmd *runCmd) Run(a *app) error {
 	if err != nil {
 		return err
 	}
+	if p.spool != nil {
+		client.Resume(p.spool.Marks())
+	}
 	if err := p.discover(a); err != nil {
 		return err
 	}
@@ -60,8 +64,13 @@ func (cmd *runCmd) Run(a *app) error {
 		return err
 	}
 	defer stopHTTP()
+	uiAddr, stopUI, err := serveUI(cmd.uiCfg, p.clickhouseCfg, p.registry, a.logger)
+	if err != nil {
+		return err
+	}
+	defer stopUI()
 
-	a.logger.Info("sextant starts", "version", versionText(), "sinks", cmd.Sink, "http", addr)
+	a.logger.Info("sextant starts", "version", versionText(), "sinks", cmd.Sink, "http", addr, "ui", uiAddr)
 	ctx, cancel := context.WithCancelCause(a.ctx)
 	watched := make(chan error, 1)
 	go func() {
@@ -76,6 +85,6 @@ func (cmd *runCmd) Run(a *app) error {
 	cancel(nil)
 	err = errors.Join(err, <-watched, stopSpool())
 	told := p.pipeline.Counts()
-	a.logger.Info("stopped", "flows", told.Flows, "connections", told.Connections, "gaps", told.Gaps, "pulls", told.Pulls, "inventory", told.Items, "heartbeats", told.Beats, "stored_all", err == nil)
+	a.logger.Info("stopped", "flows", told.Flows, "connections", told.Connections, "gaps", told.Gaps, "pulls", told.Pulls, "inventory", told.Items, "heartbeats", told.Beats, "charges", told.Charges, "buckets", told.Buckets, "stored_all", err == nil)
 	return err
 }

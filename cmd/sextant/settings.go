@@ -44,8 +44,10 @@ var groups = []kong.Group{
 	{Key: "clickhouse", Title: "ClickHouse:"},
 	{Key: "prometheus", Title: "Prometheus:"},
 	{Key: "http", Title: "HTTP:"},
+	{Key: "ui", Title: "Page:"},
 	{Key: "pipeline", Title: "Pipeline:"},
 	{Key: "verdict", Title: "Verdict:"},
+	{Key: "alerts", Title: "Alerts:"},
 	{Key: "log", Title: "Log:"},
 }
 

@@ -32,6 +32,7 @@ type sqlCmd struct {
 	Workload  string `help:"Only this workload."`
 	Limit     uint32 `help:"Most rows." default:"50"`
 	ID        string `help:"Id of a connection, as the query recent prints it." placeholder:"UUID"`
+	Rate      uint32 `help:"Flows a second to plan for, for the query storage; without it as many as there were." placeholder:"NUMBER"`
 
 	cfg      clickhouse.Config
 	settings sections
@@ -130,7 +131,7 @@ func (cmd *sqlCmd) check(q *cookbook.Query) error {
 		takes[p.Name] = true
 	}
 	for _, flag := range []struct{ name, value string }{
-		{"cluster", cmd.Cluster}, {"namespace", cmd.Namespace}, {"workload", cmd.Workload}, {"id", cmd.ID},
+		{"cluster", cmd.Cluster}, {"namespace", cmd.Namespace}, {"workload", cmd.Workload}, {"id", cmd.ID}, {"rate", cmd.rate()},
 	} {
 		if flag.value != "" && !takes[flag.name] {
 			return fmt.Errorf("the query %s takes no --%s", q.Name, flag.name)
@@ -158,10 +159,18 @@ func (cmd *sqlCmd) values(now time.Time) (map[string]string, error) {
 	values := window(since, until)
 	values["cluster"], values["namespace"], values["workload"] = cmd.Cluster, cmd.Namespace, cmd.Workload
 	values["limit"] = strconv.FormatUint(uint64(cmd.Limit), 10)
+	values["rate"] = cmd.rate()
 	if cmd.ID != "" {
 		values["id"] = cmd.ID
 	}
 	return values, nil
+}
+
+func (cmd *sqlCmd) rate() string {
+	if cmd.Rate == 0 {
+		return ""
+	}
+	return strconv.FormatUint(uint64(cmd.Rate), 10)
 }
 
 // window returns the values of a query about a stretch of time, without limits beside it.

@@ -147,7 +147,7 @@ func (p *plant) build(a *app, plan blueprint, tracer trace.Tracer) error {
 				if p.spool, err = spool.Open(p.spoolCfg, p.store, p.names, a.logger.With("sink", name), p.registry); err != nil {
 					return err
 				}
-				out.Sink = p.spool
+				out.Sink, out.Held = p.spool, p.spoolCfg.Held
 			}
 		case "prometheus":
 			if err := p.prometheusCfg.Validate(); err != nil {
@@ -172,7 +172,7 @@ func (p *plant) build(a *app, plan blueprint, tracer trace.Tracer) error {
 
 // stages returns the stages in their order. Who the ends are comes first, as verdicts ask for it. Names come before
 // verdicts: that a name was answered for an address confirms the verdict on it. Connections come after them: they carry the
-// verdicts of their flows.
+// verdicts of their flows. Rate limits come after connections and pulls, which are what uses them up.
 func (p *plant) stages(a *app, watch bool) (stages []collector.Stage, err error) {
 	if p.judge, p.nat64, err = newJudge(p.names, p.verdictCfg, a.logger); err != nil {
 		return nil, err
@@ -189,7 +189,7 @@ func (p *plant) stages(a *app, watch bool) (stages []collector.Stage, err error)
 	connections := track.New(p.trackCfg, p.names)
 	connections.AAAA = names
 	c := p.cluster
-	return []collector.Stage{c.stage, names, p.judge, verdict.NewHidden(p.names, p.judge), connections, c.pulls, c.inventory}, nil
+	return []collector.Stage{c.stage, names, p.judge, verdict.NewHidden(p.names, p.judge), connections, c.pulls, c.limits, c.inventory}, nil
 }
 
 // newJudge returns the stage that judges, knowing the prefixes that the settings name.

@@ -1,0 +1,109 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"io"
+	"log/slog"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"sextant/sinks/clickhouse"
+)
+
+// reported runs `sextant report` on the recorded cluster.
+func reported(t *testing.T, c clickhouse.Config, args ...string) (string, error) {
+	t.Helper()
+	args = append([]string{"report", "--clickhouse", c.Address, "--since", recordedSince, "--until", recordedUntil}, args...)
+	var all cli
+	all.Report.init()
+	parser, err := newParser(&all, args)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd, err := parser.Parse(args)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out bytes.Buffer
+	err = cmd.Run(&app{ctx: t.Context(), stdin: strings.NewReader(""), stdout: &out, stderr: io.Discard, logger: slog.New(slog.DiscardHandler)})
+	return out.String(), err
+}
+
+// TestReport holds what the report says of the recorded registry against what its clients did.
+func TestReport(t *testing.T) {
+	c := stored(t)
+	text, err := reported(t, c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Log(text)
+	for _, want := range []string{
+		dockerHub + ": Docker Hub, pulls without an account\n  100 pulls in 6h,",
+		"most by workloads: ci/image-build=91, ci/runner=45",
+		"2001:db8:a::/64: what nodes did themselves, image pulls among it, does not show and is missing",
+		"150+", // and what node-2 pulled
+		"2 nodes (node-1, node-2) have addresses in 2001:db8:a::/64: registry-1.docker.io allows them 100 pulls in 6h together, 50 each",
+		"2 nodes (node-1, node-2) have private IPv4 addresses",
+	} {
+		if !strings.Contains(text, want) {
+			t.Errorf("the report does not say %q", want)
+		}
+	}
+
+	text, err = reported(t, c, "--output", "json", "--service", dockerHub)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got struct {
+		Limits []struct {
+			Service string
+			Limit   int
+			Buckets []struct {
+				Bucket, Family, Evidence, Unseen string
+				Used, Limit                      int
+				Headroom                         *int
+				Nodes, Pods                      int
+			}
+			WhatIf []struct {
+				Scenario               string
+				Buckets, Fullest, Over int
+			} `json:"what_if"`
+		}
+		Warnings []struct {
+			Word     string
+			Services []string
+		}
+	}
+	if err := json.Unmarshal([]byte(text), &got); err != nil {
+		t.Fatal(err)
+	}
+	if len(got.Limits) != 1 || got.Limits[0].Service != dockerHub || got.Limits[0].Limit != 100 {
+		t.Fatalf("%+v", got.Limits)
+	}
+	used := map[string]int{}
+	for _, b := range got.Limits[0].Buckets {
+		used[b.Family+" "+b.Bucket+" "+b.Evidence+" "+b.Unseen] = b.Used
+	}
+	want := map[string]int{
+		"ipv6 2001:db8:a::/64 observed node": 150, "ipv4 172.31.250.1 observed nothing": 27, "ipv4 172.31.250.2 inferred node": 0,
+	}
+	if diff := cmp.Diff(want, used); diff != "" {
+		t.Error(diff)
+	}
+	fullest := map[string]int{}
+	for _, o := range got.Limits[0].WhatIf {
+		fullest[o.Scenario] = o.Fullest
+	}
+	if diff := cmp.Diff(map[string]int{
+		"now": 150, "one_ipv4": 177, // all in one
+		"prefix_per_node": 91 + 14 + 23 + 4, "native_pods": 91 + 23, "nat64": 91 + 23, // of node-1
+	}, fullest); diff != "" {
+		t.Error(diff)
+	}
+	if _, err := reported(t, c, "--service", "registry-1.docker.i"); err == nil || !strings.Contains(err.Error(), `did you mean "registry-1.docker.io"?`) {
+		t.Errorf("error %v", err)
+	}
+}
