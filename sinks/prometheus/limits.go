@@ -220,13 +220,18 @@ func fullness(b *flow.Bucket) float64 {
 	return float64(b.Used) / float64(max(1, b.Limit.N))
 }
 
-// blindTTL is how long a bucket is kept of which only is known that nothing shows what nodes use of it.
-const blindTTL = 24 * time.Hour
+const (
+	// quietTTL is how long at least a bucket is kept that nobody tells of: it may fill as fast as its short window empties it.
+	quietTTL = 15 * time.Minute
+
+	// blindTTL is that of a bucket of which only is known that nothing shows what nodes use of it.
+	blindTTL = 24 * time.Hour
+)
 
 // forgetLocked lets go of buckets that were not told for so long that all that was in them has slid out of their window.
 func (l *limits) forgetLocked(now time.Duration) {
 	for k, b := range l.buckets {
-		ttl := time.Duration(b.row.WindowSeconds) * time.Second
+		ttl := max(quietTTL, time.Duration(b.row.WindowSeconds)*time.Second)
 		if b.row.Unseen == flow.UnseenNode {
 			ttl = max(ttl, blindTTL)
 		}

@@ -76,10 +76,14 @@ func TestUnlimitedService(t *testing.T) {
 func TestBucketsAreForgotten(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := open(t, prometheus.Default())
-		hour, blind := r.bucket("192.0.2.1", 50, 100), r.bucket("192.0.2.2", 50, 100)
+		hour, blind, minute := r.bucket("192.0.2.1", 50, 100), r.bucket("192.0.2.2", 50, 100), r.bucket("192.0.2.3", 50, 100)
+		minute.WindowSeconds, minute.Unseen = 60, flow.UnseenNothing
 		hour.WindowSeconds, hour.Unseen, blind.WindowSeconds = 3600, flow.UnseenNothing, 3600
-		r.write(t, r.buckets(hour, blind))
-		time.Sleep(50 * time.Minute)
+		r.write(t, r.buckets(hour, blind, minute))
+		time.Sleep(14 * time.Minute)
+		r.want(t, map[string]string{used("192.0.2.3"): "50"})
+		time.Sleep(36 * time.Minute)
+		r.want(t, map[string]string{used("192.0.2.3"): ""})
 		r.write(t, r.buckets(hour))
 		time.Sleep(59 * time.Minute)
 		r.want(t, map[string]string{used("192.0.2.1"): "50", used("192.0.2.2"): "50"})
