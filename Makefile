@@ -8,7 +8,7 @@ BENCHTIME ?= 1s
 ROWS ?= 1000000
 
 .DEFAULT_GOAL := help
-.PHONY: help build run test test-hubble test-kube kube race lint fuzz bench bench-history golden docs engine check clean
+.PHONY: help build run test test-hubble test-kube test-dashboards test-browser fault kube debian race lint fuzz bench bench-history golden generate docs engine check clean
 
 help: ## print this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -28,6 +28,19 @@ test-hubble: ## the tests against Hubble's own server, in a module of their own 
 
 test-kube: kube ## the tests against a real kube-apiserver with etcd, in a module of their own (minutes to build)
 	cd test/kube && go vet ./... && go test -count=1 ./...
+
+test-dashboards: engine debian ## the tests of dashboards and alerts on Prometheus engines, in a module of their own
+	cd test/dashboards && go vet ./... && go test -count=1 ./...
+
+test-browser: build engine debian ## the page in a real browser, in a module of its own
+	cd test/browser && go vet ./... && go test -count=1 ./...
+
+FAULTS ?= 50
+fault: engine ## kill the engine, the collector and the network between them at random while flows come (FAULTS=50, minutes)
+	go test ./test/fault -count=1 -v -timeout 15m -run 'TestFaults$$' -faults $(FAULTS)
+
+debian: ## install the programs from Debian that tests run against
+	@test/tools/debian.sh chromium prometheus prometheus-alertmanager libzookeeper-java default-jre-headless
 
 kube: .cache/kube/kube-apiserver .cache/kube/etcd ## build kube-apiserver and etcd into .cache/kube, once for each version
 
@@ -64,12 +77,17 @@ golden: ## write the golden files anew; then read the difference
 	go test ./... -update
 	git diff --stat
 
+generate: docs ## write everything that is generated: dashboards, rules and pages
+	bin/sextant generate all > /dev/null
+
 docs: build ## write the generated reference pages
 	bin/sextant docs settings > deploy/SETTINGS.md
 	bin/sextant docs flows > deploy/FLOWS.md
 	bin/sextant docs connections > deploy/CONNECTIONS.md
 	bin/sextant docs gaps > deploy/GAPS.md
 	bin/sextant docs pulls > deploy/PULLS.md
+	bin/sextant docs charges > deploy/CHARGES.md
+	bin/sextant docs buckets > deploy/BUCKETS.md
 	bin/sextant docs inventory > deploy/INVENTORY.md
 	bin/sextant docs heartbeats > deploy/HEARTBEATS.md
 	bin/sextant docs queries > deploy/QUERIES.md

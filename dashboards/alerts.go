@@ -1,6 +1,7 @@
 package dashboards
 
 import (
+	"strings"
 	"time"
 
 	"sextant/collector"
@@ -73,17 +74,17 @@ func Records(c Config) []Record {
 // Alerts are the alerts.
 func Alerts(c Config) []Alert {
 	w := promDuration(c.Window)
-	unexpected := unexpectedRecord
+	unexpected := []string{unexpectedRecord}
 	for _, a := range c.allowed() {
 		if a.InMetrics() {
-			unexpected += " unless on (cluster, namespace, workload, cause) " + a.promQL(unexpectedRecord)
+			unexpected = append(unexpected, a.promQL(unexpectedRecord))
 		}
 	}
 	bucket := "cluster, service, bucket, family, evidence"
 	return []Alert{
 		{
 			Name: "SextantUnexpectedIPv4", Severity: Warn, Guard: Observed,
-			Value: unexpected, Compare: Above, Limit: c.Unexpected, For: 5 * time.Minute, About: []string{"cluster", "namespace", "workload", "cause"},
+			Value: strings.Join(unexpected, " unless on (cluster, namespace, workload, cause) "), Compare: Above, Limit: c.Unexpected, For: 5 * time.Minute, About: []string{"cluster", "namespace", "workload", "cause"},
 			SQL:         unexpectedSQL(c),
 			Summary:     "{{ $labels.namespace }}/{{ $labels.workload }} leaves over IPv4 though nothing says that it has to",
 			Description: "{{ $value | humanize }} connections to the outside within " + w + " went over IPv4; cause: {{ $labels.cause }}.",
@@ -324,12 +325,12 @@ func Alerts(c Config) []Alert {
 
 // unexpectedSQL asks the history for unexpected IPv4. It knows names and addresses, and so the whole allow-list.
 func unexpectedSQL(c Config) SQL {
-	var allowed string
+	conditions := []string{"u.completeness_percent >= " + number(100*c.Completeness)}
 	for _, a := range c.allowed() {
-		allowed += "\n    AND NOT (" + a.sql() + ")"
+		conditions = append(conditions, "NOT ("+a.sql()+")")
 	}
 	return fill(`SELECT cluster, namespace, workload, cause, sum(u.connections) AS connections
 FROM unexpected_ipv4_egress<window> AS u
-WHERE u.completeness_percent >= ` + number(100*c.Completeness) + allowed + `
+WHERE ` + strings.Join(conditions, "\n    AND ") + `
 GROUP BY cluster, namespace, workload, cause`)
 }

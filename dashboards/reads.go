@@ -60,7 +60,8 @@ var Reads = map[string][]string{
 	},
 	clickhouse.ViewRateLimitExposure: {
 		of.RateLimitExposure.Bucket, of.RateLimitExposure.Cluster, of.RateLimitExposure.Family, of.RateLimitExposure.Limit,
-		of.RateLimitExposure.Service, of.RateLimitExposure.Unseen, of.RateLimitExposure.Used},
+		of.RateLimitExposure.Service, of.RateLimitExposure.Unseen, of.RateLimitExposure.Used,
+	},
 	clickhouse.ViewServiceFamilies: {
 		of.ServiceFamilies.Cluster, of.ServiceFamilies.Declared, of.ServiceFamilies.Namespace, of.ServiceFamilies.ReadyIPv4, of.ServiceFamilies.ReadyIPv6,
 		of.ServiceFamilies.Used,

@@ -176,6 +176,13 @@ func (s *settings) Resolve(_ *kong.Context, _ *kong.Path, flag *kong.Flag) (any,
 			}
 			list = append(list, item.Value)
 		}
+		if flag.Tag.Sep < 0 { // a value may hold any character: they cannot be joined
+			values := make([]any, len(list))
+			for i, text := range list {
+				values[i] = text
+			}
+			return values, nil
+		}
 		return kong.JoinEscaped(list, flag.Tag.Sep), nil
 	}
 	return nil, fmt.Errorf("%s:%d: %s must be a value or a list", s.path, node.Line, key(flag))

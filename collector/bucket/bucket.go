@@ -20,7 +20,7 @@
 //
 // A connection may carry no use or many. What a container runtime does for one pull is not known; nor are mirrors but those
 // of the settings. The window slides in steps (Grain), and what was used before the first flow was seen is not known
-// (seen_seconds). Buckets that had to be let go of for want of memory begin anew, which is counted and told (lower_bound).
+// (seen_seconds). What goes through a proxy goes to the proxy's name. Buckets that had to be let go of for want of memory begin anew, which is counted and told (lower_bound).
 //
 // It refuses to ask anybody: what services themselves say comes in by Probed. It stores nothing.
 package bucket
@@ -111,7 +111,7 @@ func (s *Stage) Flush(b *flow.Batch, end bool) {
 	defer s.mu.Unlock()
 	s.takeLocked(b)
 	wall := time.Now()
-	if !end && (s.clock.first.Load() == 0 || wall.Sub(s.last) < s.cfg.Every) {
+	if !end && (s.clock.newest.Load() == 0 || wall.Sub(s.last) < s.cfg.Every) {
 		return
 	}
 	s.last = wall
@@ -142,22 +142,31 @@ type clock struct {
 // ahead is how far a node's clock may be ahead of ours before it is not believed.
 const ahead = time.Minute
 
+// see notes the time of something that flows showed.
 func (c *clock) see(s *Stage, t time.Time) {
+	if !c.hear(s, t) {
+		return
+	}
+	if at, first := t.UnixNano(), c.first.Load(); first == 0 || at < first {
+		c.first.Store(at)
+	}
+}
+
+// hear notes a time that was told, and reports whether it can be. What is told may be from before anybody watched.
+func (c *clock) hear(s *Stage, t time.Time) bool {
 	at := t.UnixNano()
 	if t.IsZero() || at <= 0 {
-		return
+		return false
 	}
 	if newest := c.newest.Load(); at > newest {
 		wall := time.Now()
 		if s.Live && t.Sub(wall) > ahead {
-			return
+			return false
 		}
 		c.newest.Store(at)
 		c.heard.Store(wall.UnixNano())
 	}
-	if first := c.first.Load(); first == 0 || at < first {
-		c.first.Store(at)
-	}
+	return true
 }
 
 // now is the end of the window: the time of the newest flow, and what has passed since. In the end nothing has: a replay

@@ -296,3 +296,18 @@ func TestNodesWithoutNames(t *testing.T) {
 		}
 	}
 }
+
+// TestSeen: how much of the window was watched is told. Events tell of pulls from before.
+func TestSeen(t *testing.T) {
+	r := newRig(t, "")
+	hour := func(p *flow.Pull) { p.Time = noon.Add(-time.Hour) }
+	if got := r.flush(r.pull("node-1", "docker.io", hour)).Buckets[0]; got.SeenSeconds != 0 || got.Used != 1 || got.PerHour != 1 {
+		t.Errorf("%d seconds seen, %d used, %d an hour; want 0, 1 and 1", got.SeenSeconds, got.Used, got.PerHour)
+	}
+	if got := r.flush(r.connection(hub, "192.0.2.1", at(0)), r.connection(hub, "192.0.2.1", at(10*time.Minute))).Buckets[0]; got.SeenSeconds != 600 || got.PerHour != 12 {
+		t.Errorf("%d seconds seen, %d an hour; want 600 and 12", got.SeenSeconds, got.PerHour)
+	}
+	if got := r.flush(r.connection(hub, "192.0.2.1", at(9*time.Hour))).Buckets[0]; got.SeenSeconds != 6*3600 {
+		t.Errorf("%d seconds seen, want 6 hours", got.SeenSeconds)
+	}
+}

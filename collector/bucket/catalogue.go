@@ -334,7 +334,13 @@ func build(limits []Limit, sources []source) (*Catalogue, error) {
 	if err := errors.Join(errs...); err != nil {
 		return nil, err
 	}
-	c.limits = slices.DeleteFunc(c.limits, func(l *limit) bool { return l.Of != "" && targets[l.Of] == nil }) // its main one is off
+	c.limits = slices.DeleteFunc(c.limits, func(l *limit) bool {
+		off := l.Of != "" && targets[l.Of] == nil // as the one that it belongs to
+		if off {
+			delete(c.byName, l.Name)
+		}
+		return off
+	})
 	return c, nil
 }
 

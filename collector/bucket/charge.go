@@ -161,7 +161,7 @@ func (s *Stage) pullLocked(b *flow.Batch, p *flow.Pull) {
 		Namespace: p.Namespace, Workload: p.Workload, WorkloadKind: p.WorkloadKind, Pod: p.Pod, Image: s.image(p),
 	}
 	facts := s.facts.Load()
-	s.clock.see(s, p.Time)
+	s.clock.hear(s, p.Time)
 	for _, l := range t.limits {
 		if l.RequestsOnly || l.Unit == "connections" {
 			continue

@@ -47,7 +47,7 @@ func (s *Stage) Probed(t Told) {
 		return
 	}
 	s.told[k] = t
-	s.clock.see(s, t.Time)
+	s.clock.hear(s, t.Time)
 }
 
 // fresh reports whether an answer still says something.

@@ -21,6 +21,7 @@ func TestConcurrent(t *testing.T) {
 			c := r.connection(hub, "2001:db8:a::1")
 			c.Source.Port = uint16(i*batches + j + 1)
 			other := r.connection("api.example.com", "2001:db8:a::1")
+			other.Source.Port = uint16(60_000 + i*batches + j)
 			rows[i][j] = &flow.Batch{Connections: []flow.Connection{c, other}, Records: []flow.Record{r.answer(&other, "GET", "http://huggingface.co/a", 200)}}
 		}
 	}

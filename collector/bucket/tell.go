@@ -17,7 +17,7 @@ func (s *Stage) tellLocked(b *flow.Batch, at moment, all bool) {
 		first, _ := h.limit.span(at)
 		s.held.forget(h, first)
 	}
-	unseen := s.expectLocked()
+	unseen := s.expectLocked(at)
 	rows := s.rowsLocked(at, answers, unseen)
 	slices.SortFunc(rows, func(a, b told) int { return compare(&a.row, &b.row) })
 	for i := range rows {
@@ -145,8 +145,8 @@ func (s *Stage) rowsLocked(at moment, answers map[key]Told, unseen func(*held) f
 	whole := s.hostsLocked(func(l *limit) (uint32, uint32) { return l.span(at) })
 	lately := s.hostsLocked(func(l *limit) (uint32, uint32) { first, last, _ := l.recent(at); return first, last })
 	seen := uint64(0)
-	if first := momentOf(time.Unix(0, s.clock.first.Load())); first < at {
-		seen = uint64(at - first)
+	if first := s.clock.first.Load(); first != 0 && momentOf(time.Unix(0, first)) < at {
+		seen = uint64(at - momentOf(time.Unix(0, first)))
 	}
 	var t tally
 	var rows []told
@@ -173,7 +173,10 @@ func (s *Stage) rowsLocked(at moment, answers map[key]Told, unseen func(*held) f
 		first, last, seconds = l.recent(at)
 		t.reset()
 		t.count(h, first, last, lately)
-		row.speed(t.used, min(seconds, max(1, seen)))
+		if seen > 0 {
+			seconds = min(seconds, seen)
+		}
+		row.speed(t.used, seconds)
 		rows = append(rows, told{row.Bucket, h})
 	}
 	return rows

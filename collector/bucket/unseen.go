@@ -8,7 +8,7 @@ import (
 
 // expectLocked holds a bucket for every node whose own uses of a registry do not show, as long as the registry is in use at
 // all: that nothing was seen of it must be told as that, and not as nothing. It returns what could not be seen of a bucket.
-func (s *Stage) expectLocked() func(*held) flow.Unseen {
+func (s *Stage) expectLocked(at moment) func(*held) flow.Unseen {
 	facts := s.facts.Load()
 	inUse := map[*limit]map[flow.Name]bool{} // in which clusters
 	for h := s.held.oldest; h != nil; h = h.newer {
@@ -31,7 +31,7 @@ func (s *Stage) expectLocked() func(*held) flow.Unseen {
 			n := facts.Nodes[name]
 			word := n.unseen(registry && events)
 			worst[l] = worse(worst[l], word)
-			for p := range s.placesOf(l, &n) {
+			for p := range s.placesOf(l, name, &n, at) {
 				before, ok := behind[l][p]
 				if !ok {
 					before = flow.UnseenNothing
@@ -82,8 +82,8 @@ func (s *Stage) expectOne(k key) {
 	h.expected = true
 }
 
-// placesOf yields the buckets into which a node's own uses may fall.
-func (s *Stage) placesOf(l *limit, n *Node) func(yield func(place) bool) {
+// placesOf yields the buckets into which a node's own uses may fall: as the service said, else as its addresses tell.
+func (s *Stage) placesOf(l *limit, name flow.Name, n *Node, at moment) func(yield func(place) bool) {
 	return func(yield func(place) bool) {
 		main := s.catalogue.main(l)
 		allIPv4 := len(main.Hosts) > 0
@@ -96,6 +96,9 @@ func (s *Stage) placesOf(l *limit, n *Node) func(yield func(place) bool) {
 			}
 			p, ok := l.place(s.out(a, flow.Inferred, familyOf(a), false))
 			p.evidence = flow.BucketUnknown
+			if t, told := s.told[asked{l, name, familyOf(a)}]; told && t.Prefix.IsValid() && t.fresh(l, at.time()) {
+				p.prefix, p.family = t.Prefix, familyOf(t.Prefix.Addr())
+			}
 			if ok && !yield(p) {
 				return
 			}

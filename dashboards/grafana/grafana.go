@@ -9,7 +9,6 @@ import (
 	"encoding/json"
 	"fmt"
 
-	"github.com/grafana/grafana-foundation-sdk/go/cog"
 	"github.com/grafana/grafana-foundation-sdk/go/common"
 	"github.com/grafana/grafana-foundation-sdk/go/dashboard"
 
@@ -35,7 +34,9 @@ func JSON(d dashboards.Dashboard) ([]byte, error) {
 	return append(text, '\n'), nil
 }
 
-// Build returns the dashboard.
+// Build returns the dashboard, in the form that every Grafana reads: its successor needs a recent one.
+//
+//nolint:staticcheck // the SDK calls this form deprecated
 func Build(d dashboards.Dashboard) (dashboard.Dashboard, error) {
 	b := dashboard.NewDashboardBuilder(d.Title).
 		Uid(d.UID).Description(d.Doc).Tags([]string{Tag}).
@@ -90,7 +91,7 @@ func (at *place) panel(width, height int) dashboard.GridPos {
 }
 
 func source(plugin, variable string) common.DataSourceRef {
-	return common.DataSourceRef{Type: cog.ToPtr(plugin), Uid: cog.ToPtr("${" + variable + "}")}
+	return common.DataSourceRef{Type: &plugin, Uid: new("${" + variable + "}")}
 }
 
 var (

@@ -2,6 +2,7 @@ package grafana
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/grafana/grafana-foundation-sdk/go/bargauge"
 	"github.com/grafana/grafana-foundation-sdk/go/cog"
@@ -159,9 +160,9 @@ func override(c dashboards.Column) []dashboard.DynamicConfigValue {
 // URL returns where a link leads in Grafana, relative to its root, with the time range, the data source and the cluster
 // that the reader has chosen.
 func URL(l dashboards.Link) string {
-	url := "d/" + l.UID + "?${__url_time_range}&${clickhouse:queryparam}&${cluster:queryparam}"
+	params := []string{"${__url_time_range}", "${clickhouse:queryparam}", "${cluster:queryparam}"}
 	for _, v := range l.Vars {
-		url += "&var-" + v.Variable + "=${__data.fields." + v.Column + "}"
+		params = append(params, "var-"+v.Variable+"=${__data.fields."+v.Column+"}")
 	}
-	return url
+	return "d/" + l.UID + "?" + strings.Join(params, "&")
 }

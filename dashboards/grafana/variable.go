@@ -54,6 +54,6 @@ func query(text string) dashboard.StringOrMap { return dashboard.StringOrMap{Str
 
 func option(text, value string) dashboard.VariableOption {
 	return dashboard.VariableOption{
-		Selected: cog.ToPtr(true), Text: dashboard.StringOrArrayOfString{String: &text}, Value: dashboard.StringOrArrayOfString{String: &value},
+		Selected: new(true), Text: dashboard.StringOrArrayOfString{String: &text}, Value: dashboard.StringOrArrayOfString{String: &value},
 	}
 }

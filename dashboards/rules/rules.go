@@ -86,15 +86,16 @@ func Object(c dashboards.Config) ([]byte, error) {
 		key, value, _ := strings.Cut(l, "=")
 		labels[key] = value
 	}
-	return text(struct {
+	var object struct {
 		APIVersion string   `yaml:"apiVersion"`
 		Kind       string   `yaml:"kind"`
 		Metadata   metadata `yaml:"metadata"`
 		Spec       File     `yaml:"spec"`
-	}{
-		"monitoring.coreos.com/v1", "PrometheusRule", metadata{"sextant", c.Namespace, labels},
-		File{Groups: append(Recording(c).Groups, Alerting(c).Groups...)},
-	})
+	}
+	object.APIVersion, object.Kind = "monitoring.coreos.com/v1", "PrometheusRule"
+	object.Metadata = metadata{"sextant", c.Namespace, labels}
+	object.Spec.Groups = append(Recording(c).Groups, Alerting(c).Groups...)
+	return text(object)
 }
 
 // duration writes a duration as Prometheus takes it.

@@ -4,8 +4,9 @@ import "sextant/collector/flow"
 
 // charges keeps one row of each use of a limit, whoever tells of it and however often: the one that knows best which bucket
 // it fills. One connection may be a use of several limits, hence the service in the key, and nothing but the two, as
-// collectors may differ in all else. Partitions are months, and questions say FINAL, as for pulls: part of the times are
-// those of events. They are kept as long as pulls are: a use counts for a day at most, and afterwards tells what pulls tell.
+// collectors may differ in all else: the time of a pull may be estimated. A question about some hours has only the
+// partitions to keep it from reading everything, so they are days; a query that says FINAL looks across them. Charges are
+// kept as long as pulls are: a use that no window holds any more tells what a pull tells.
 func (c Config) charges() table {
 	return table{
 		name: "charges",
@@ -13,10 +14,10 @@ func (c Config) charges() table {
 			name: "known", typ: "UInt64", codec: "ZSTD(1)", comment: "how well the row knows what it tells; of the rows of a use the one with the most stays",
 			materialized: chargeKnown,
 		}),
-		options:  "ENGINE = ReplacingMergeTree(`known`)\nPARTITION BY toYYYYMM(`time`)\nORDER BY (`service`, `id`)",
+		options:  "ENGINE = ReplacingMergeTree(`known`)\nPARTITION BY toDate(`time`)\nORDER BY (`service`, `id`)",
 		age:      "`time`",
 		ttl:      c.TTLPulls,
-		settings: remembers,
+		settings: wholeDays,
 		shard:    "cityHash64(`id`)",
 	}
 }

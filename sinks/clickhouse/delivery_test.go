@@ -130,7 +130,7 @@ func TestChargeShowsOnce(t *testing.T) {
 			Workload: in.Name(workload), Uses: 1,
 		}
 	}
-	const before, after = "2026-11-30T23:59:59.999999999Z", "2026-12-01T00:00:00.000000001Z" // of a month's end, and of the partition's
+	const before, after = "2026-11-30T23:59:59.999999999Z", "2026-12-01T00:00:00.000000001Z" // of a day's end, and of the partition's
 	other := charge(4, flow.BucketObserved, "a", "web", before)
 	other.Service = in.Name("registry.example abuse")
 	deliveries := [][]flow.Charge{

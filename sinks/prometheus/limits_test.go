@@ -2,6 +2,7 @@ package prometheus_test
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -105,9 +106,15 @@ func TestBucketsThatLookTheSame(t *testing.T) {
 func TestMillionBuckets(t *testing.T) {
 	r := open(t, prometheus.Config{MaxSeries: 100, FullestBuckets: 3})
 	r.write(t, r.buckets(r.bucket("first", 99, 100)))
+	var few [1000]flow.Name // a million pairs of them
+	for n := range few {
+		few[n] = r.names.Name(fmt.Sprint(n))
+	}
 	b := r.buckets()
-	for n := range 1_000_000 {
-		b.Buckets = append(b.Buckets, r.bucket(fmt.Sprint(n), 1+uint32(n%7), 100))
+	for n := range len(few) * len(few) {
+		one := r.bucket("", 1+uint32(n%7), 100)
+		one.Service, one.Bucket = few[n/len(few)], few[n%len(few)]
+		b.Buckets = append(b.Buckets, one)
 		if len(b.Buckets) == 10_000 {
 			r.write(t, b)
 			b.Buckets = b.Buckets[:0]
@@ -116,7 +123,17 @@ func TestMillionBuckets(t *testing.T) {
 	r.write(t, r.buckets(r.bucket("last", 98, 100)))
 	r.want(t, map[string]string{
 		used("first"): "99", used("last"): "98",
-		service(prometheus.MetricRateLimitBuckets):                                      "100",
+		service(prometheus.MetricRateLimitBuckets):                                      "2",
 		`sextant_prometheus_series_overflow_total{metric="sextant_rate_limit_buckets"}`: "999902",
 	})
+	held := 0
+	for series, value := range r.values(t) {
+		if strings.HasPrefix(series, prometheus.MetricRateLimitBuckets+"{") {
+			n, _ := strconv.Atoi(value)
+			held += n
+		}
+	}
+	if held != 100 {
+		t.Errorf("%d buckets are held, there is room for 100", held)
+	}
 }

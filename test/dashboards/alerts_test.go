@@ -115,7 +115,7 @@ var scenarios = []struct {
 	says  string // a piece of the summary or description
 }{
 	{"SextantUnexpectedIPv4", func(m int, now time.Time, b *flow.Batch) {
-		if m == warm+5 { // a single one, of a workload that made none before
+		if m == warm+30 { // a single one, of a workload that made none before
 			each(0, 1, overIPv4)(m, now, b)
 		}
 	}, both(each(0, 3, overIPv6), each(0, 1, legacy), each(0, 1, nat64)), "shop/web leaves over IPv4"},
@@ -216,8 +216,10 @@ func TestAlerts(t *testing.T) {
 	for _, s := range scenarios {
 		t.Run(s.alert, func(t *testing.T) {
 			t.Parallel()
-			fired := play(t, c, s.trips, true).Fired()
+			p := play(t, c, s.trips, true)
+			fired := p.Fired()
 			got, given := fired[s.alert]
+			compareApart(t, p, c, find(c, s.alert))
 			if !given {
 				t.Errorf("not given; given were %v", keys(fired))
 			}
@@ -245,6 +247,29 @@ func TestAlerts(t *testing.T) {
 				t.Errorf("too little is known, and %s does not say so; given were %v", flag, keys(fired))
 			}
 		})
+	}
+}
+
+// compareApart sees to it that who compares the value with the threshold apart, as Grafana does, gets what Prometheus does.
+func compareApart(t *testing.T, p *dashboardstest.Prometheus, c dashboards.Config, a dashboards.Alert) {
+	t.Helper()
+	now := begin.Add((minutes - 1) * time.Minute)
+	whole, err := p.At(a.Expr(c), now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	apart, err := p.At(a.Guarded(c), now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	beyond := 0
+	for _, s := range apart {
+		if a.Compare == dashboards.Above && s.F > a.Limit || a.Compare == dashboards.Below && s.F < a.Limit {
+			beyond++
+		}
+	}
+	if len(whole) == 0 || beyond != len(whole) {
+		t.Errorf("%d values are beyond the threshold, %d where they are compared apart", len(whole), beyond)
 	}
 }
 

@@ -107,7 +107,7 @@ var table = []row{
 	{
 		"dashboards",
 		[]string{
-			"collector", "collector/flow", "collector/hubble", "sinks/clickhouse/cookbook", "sinks/prometheus", "sinks/spool",
+			"collector", "collector/flow", "collector/hubble", "sinks/clickhouse", "sinks/clickhouse/cookbook", "sinks/prometheus", "sinks/spool",
 		},
 		nil,
 		"definitions name metrics, columns and queries where these are declared; nothing is drawn or asked here",

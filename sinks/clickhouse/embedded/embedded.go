@@ -3,7 +3,7 @@
 //
 // The engine is libchdb.so, the ClickHouse code as a library, which the program
 // loads in a second copy of itself ([MaybeChild]); or a clickhouse binary. It
-// speaks HTTP and the native protocol on 127.0.0.1, keeps its data in one
+// speaks HTTP and the native protocol on loopback, keeps its data in one
 // directory, and ends when the program ends, however that happens.
 //
 // Who may use it. Whoever can send SQL to a ClickHouse of this kind can read
@@ -49,7 +49,7 @@ type Config struct {
 	Dir string
 	// Engine is what to run, from [Find].
 	Engine Engine
-	// NativePort and HTTPPort are the ports on 127.0.0.1; 0 chooses a free one.
+	// NativePort and HTTPPort are the ports on loopback; 0 chooses a free one.
 	NativePort, HTTPPort int
 	// Open lets everybody who reaches the port in as "default" without a
 	// password, and thereby act as the user the engine runs as: for tests only.
@@ -162,10 +162,10 @@ func (s *Server) Done() <-chan struct{} {
 	return ended
 }
 
-// Addr is the address of the native protocol, "127.0.0.1:port".
+// Addr is the address of the native protocol, "127.0.0.1:port" or "[::1]:port".
 func (s *Server) Addr() string { return s.State().Native }
 
-// HTTPAddr is the address of the HTTP interface, "127.0.0.1:port".
+// HTTPAddr is the address of the HTTP interface, "127.0.0.1:port" or "[::1]:port".
 func (s *Server) HTTPAddr() string { return s.State().HTTP }
 
 // State returns what a client needs to know of the engine.

@@ -14,6 +14,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"syscall"
 	"text/template"
 )
 
@@ -76,6 +77,7 @@ func (s *Server) writeSettings() error {
 	data := map[string]any{
 		"Library":      s.cfg.Engine.Library,
 		"Open":         s.cfg.Open,
+		"Host":         loopback(),
 		"HTTPPort":     portOf(state.HTTP),
 		"NativePort":   portOf(state.Native),
 		"Store":        s.path(storeDir),
@@ -143,7 +145,7 @@ func freePort() (int, error) {
 	for range 100 {
 		port := 20000 + mathrand.IntN(12000)
 		var l net.Listener
-		if l, err = net.Listen("tcp4", address(port)); err == nil {
+		if l, err = net.Listen("tcp", address(port)); err == nil {
 			l.Close()
 			return port, nil
 		}
@@ -151,7 +153,19 @@ func freePort() (int, error) {
 	return 0, fmt.Errorf("find a free port: %w", err)
 }
 
-func address(port int) string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(port)) }
+func address(port int) string { return net.JoinHostPort(loopback(), strconv.Itoa(port)) }
+
+// loopback is 127.0.0.1, or ::1 on a machine that has no IPv4 at all.
+func loopback() string {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if errors.Is(err, syscall.EADDRNOTAVAIL) || errors.Is(err, syscall.EAFNOSUPPORT) {
+		return "::1"
+	}
+	if err == nil {
+		l.Close()
+	}
+	return "127.0.0.1"
+}
 
 func portOf(address string) string {
 	_, port, _ := net.SplitHostPort(address)
