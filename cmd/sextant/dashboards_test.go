@@ -204,7 +204,7 @@ func checkHistoryAlerts(t *testing.T, ask func(*testing.T, string, map[string]st
 		"prefix=203.0.113.0/24 namespace=legacy until=2999-01-01": "legacyerp-clientliteral29",
 	} {
 		got := answer(func(c *dashboards.Config) { c.AllowIPv4 = []string{entry} })
-		if slices.Equal(all, got) != (strings.HasSuffix(entry, "2026-01-01")) || gone != "" && slices.Contains(got, gone) {
+		if slices.Equal(all, got) != strings.HasSuffix(entry, "2026-01-01") || gone != "" && slices.Contains(got, gone) {
 			t.Errorf("%s: %q, without it %q", entry, got, all)
 		}
 	}

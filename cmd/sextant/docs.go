@@ -11,7 +11,7 @@ import (
 )
 
 type docsCmd struct {
-	Page string `arg:"" enum:"settings,flows,connections,gaps,heartbeats,pulls,inventory,charges,buckets,queries" help:"Page to print: settings, flows, connections, gaps, heartbeats, pulls, inventory, charges, buckets or queries."`
+	Page string `arg:"" enum:"settings,flows,connections,gaps,heartbeats,pulls,inventory,charges,buckets,limits,queries" help:"Page to print: settings, flows, connections, gaps, heartbeats, pulls, inventory, charges, buckets, limits or queries."`
 }
 
 // Run prints a page as Markdown.
@@ -33,6 +33,8 @@ func (cmd *docsCmd) Run(a *app, k *kong.Kong) error {
 		return fieldsPage(a.stdout, flow.ChargeFields)
 	case "buckets":
 		return fieldsPage(a.stdout, flow.BucketFields)
+	case "limits":
+		return limitsPage(a.stdout)
 	case "queries":
 		return queriesPage(a.stdout)
 	default:

@@ -11,7 +11,12 @@ func TestListen(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer all.close()
+	closed := func(l listeners) {
+		if err := l.close(); err != nil {
+			t.Error(err)
+		}
+	}
+	defer closed(all)
 	if !all.loopback() {
 		t.Errorf("localhost is more than this machine: %v", all)
 	}
@@ -28,12 +33,12 @@ func TestListen(t *testing.T) {
 		conn.Close()
 	}
 	if more, err := listen("localhost:" + port); err == nil {
-		more.close()
+		closed(more)
 		t.Error("a port in use was taken again")
 	}
 	for _, address := range []string{"", "localhost", "localhost:x", "192.0.2.1:0"} {
 		if more, err := listen(address); err == nil {
-			more.close()
+			closed(more)
 			t.Errorf("%q: no error", address)
 		}
 	}
@@ -41,7 +46,7 @@ func TestListen(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer one.close()
+	defer closed(one)
 	if one.loopback() {
 		t.Error("every address passes for this machine")
 	}

@@ -34,7 +34,7 @@ type cli struct {
 	Explain explainCmd `cmd:"" help:"Say what an address or a flow is, how that is known, and what would make it certain."`
 	Check   checkCmd   `cmd:"" help:"Say what Hubble, the cluster and ClickHouse let Sextant see and say, and what would make it more."`
 	Migrate migrateCmd `cmd:"" help:"Make what is missing of ClickHouse's tables, or say what is."`
-	Docs    docsCmd    `cmd:"" help:"Print a reference page: settings, flows, connections, gaps, heartbeats, pulls, inventory, charges, buckets or queries."`
+	Docs    docsCmd    `cmd:"" help:"Print a reference page: settings, flows, connections, gaps, heartbeats, pulls, inventory, charges, buckets, limits or queries."`
 
 	Generate generateCmd `cmd:"" help:"Write Grafana dashboards, alert rules and runbooks, from the definitions that the page shows too."`
 }

@@ -34,7 +34,7 @@ func serveUI(cfg uiConfig, store clickhouse.Config, registry *prometheus.Registr
 	}
 	open := !listeners.loopback()
 	if open {
-		logger.Warn("the page shows the history to whoever reaches it", "ui.listen", cfg.Listen)
+		logger.Warn("the page shows the history to whoever reaches it", "listen", cfg.Listen)
 	}
 	p, err := page.New(page.Config{Store: store, Live: registry, Open: open, Database: store.Database, Range: cfg.Range, Logger: logger})
 	if err != nil {

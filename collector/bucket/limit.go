@@ -10,41 +10,39 @@ import (
 	"time"
 )
 
-// Limit is one public limit of a service: what an address, or a prefix of addresses, may use in a time.
+// Limit is one public limit of a service: what an address, or a prefix of addresses, may use in a time. The doc tags are the
+// keys of a catalogue's entry in words.
 type Limit struct {
-	Name  string `yaml:"name"`  // its own: the main host, and a word behind it where the host has several limits
-	Title string `yaml:"title"` // for people
-	Off   bool   `yaml:"off"`   // it is as if it were not there
+	Name  string `yaml:"name" doc:"its own: the main host, and a word behind it where the host has several limits; an entry with the name of a known limit changes of it what it says"`
+	Title string `yaml:"title" doc:"for people"`
+	Off   bool   `yaml:"off" doc:"true: as if it were not there"`
 
-	// Of names another limit, for whose hosts, addresses and registries it is as well.
-	Of         string         `yaml:"of"`
-	Hosts      []string       `yaml:"hosts"`      // DNS names; "*.example.com" is every name below example.com
-	Exempt     []string       `yaml:"exempt"`     // names of which one of Hosts may be a pattern, and which are not limited
-	Addresses  []netip.Prefix `yaml:"addresses"`  // where what goes to them has no name
-	Registries []string       `yaml:"registries"` // as references of images spell them: "docker.io"
-	Mirrors    []string       `yaml:"mirrors"`    // public registries that have copies, and limits of their own
+	Of         string         `yaml:"of" doc:"name of another limit, for whose hosts, addresses and registries it is as well"`
+	Hosts      []string       `yaml:"hosts" doc:"DNS names; *.example.com is every name below example.com"`
+	Exempt     []string       `yaml:"exempt" doc:"names that are not limited, though one of hosts may be like them"`
+	Addresses  []netip.Prefix `yaml:"addresses" doc:"prefixes, for what goes there without a name"`
+	Registries []string       `yaml:"registries" doc:"names as references of images spell them: docker.io"`
+	Mirrors    []string       `yaml:"mirrors" doc:"public registries that have copies, and limits of their own"`
 
-	// Requests are patterns of the HTTP requests that count, where requests can be seen: "GET /v2/*/manifests/*", in which *
-	// is any text; none: all count. With RequestsOnly a connection in which no request can be seen is not counted.
-	Requests     []string `yaml:"requests"`
-	RequestsOnly bool     `yaml:"requests_only"`
+	Requests     []string `yaml:"requests" doc:"HTTP requests that count, where requests can be seen: GET /v2/*/manifests/*, in which * is any text; none: all"`
+	RequestsOnly bool     `yaml:"requests_only" doc:"true: a connection in which no request can be seen is not counted"`
 
-	Unit     string        `yaml:"unit"`     // what the service counts, one of Units
-	Allowed  uint64        `yaml:"limit"`    // of these in a window; 0: no number is published
-	Window   time.Duration `yaml:"window"`   // whole seconds
-	Indirect bool          `yaml:"indirect"` // connections and pulls say too little of what the service counts to be held against Allowed
+	Unit     string        `yaml:"unit" doc:"what the service counts: pulls, requests, connections, queries, registrations or bytes"`
+	Allowed  uint64        `yaml:"limit" doc:"how many of these it allows in a window; 0: no number is published"`
+	Window   time.Duration `yaml:"window" doc:"whole seconds: 90s, 6h"`
+	Indirect bool          `yaml:"indirect" doc:"true: connections and pulls say too little of what the service counts to be held against limit"`
 
-	IPv4Length int      `yaml:"ipv4_length"` // length of the prefix that it counts by; 0: the limit is not for IPv4
-	IPv6Length int      `yaml:"ipv6_length"`
-	IPv6Seen   []int    `yaml:"ipv6_seen"` // other lengths that were seen, the likeliest first
-	NoIPv6     []string `yaml:"no_ipv6"`   // those of Hosts that have no IPv6 address
+	IPv4Length int      `yaml:"ipv4_length" doc:"length of the IPv4 prefix that it counts by; 0: it is not for IPv4"`
+	IPv6Length int      `yaml:"ipv6_length" doc:"the same of IPv6"`
+	IPv6Seen   []int    `yaml:"ipv6_seen" doc:"other lengths that were seen, the likeliest first"`
+	NoIPv6     []string `yaml:"no_ipv6" doc:"those of hosts that have no IPv6 address"`
 
-	Scope      string `yaml:"scope"` // by what the service counts, in its own words
-	Probe      Probe  `yaml:"probe"`
-	Note       string `yaml:"note"`
-	Source     string `yaml:"source"`     // URL of where it stands
-	Date       string `yaml:"date"`       // when that was written or read: 2006-01-02
-	Confidence string `yaml:"confidence"` // one of Confidences
+	Scope      string `yaml:"scope" doc:"by what the service counts, in words"`
+	Probe      Probe  `yaml:"probe" doc:"how the service can be asked: manifest, the URL of one that everybody may pull, and token, the URL of the service that hands out what it takes"`
+	Note       string `yaml:"note" doc:"what else there is to say"`
+	Source     string `yaml:"source" doc:"URL of where it stands"`
+	Date       string `yaml:"date" doc:"when that was written or read: 2026-01-31, 2026-01 or 2026"`
+	Confidence string `yaml:"confidence" doc:"low, med or high: how far it can be relied on"`
 }
 
 // Probe is how a service can be asked what is left. The zero Probe is not at all.
@@ -140,13 +138,22 @@ func (l *Limit) flaws() []flaw {
 			bad("probe", "manifest must be a URL https://host/path, is %q", l.Probe.Manifest)
 		}
 	}
-	if _, err := time.Parse(time.DateOnly, l.Date); l.Date != "" && err != nil {
-		bad("date", "must be a day as in 2026-01-31, is %q", l.Date)
+	if !isDate(l.Date) {
+		bad("date", "must be a day, a month or a year, as in 2026-01-31, 2026-01 or 2026, is %q", l.Date)
 	}
 	if l.Confidence != "" && !slices.Contains(Confidences, l.Confidence) {
 		bad("confidence", "must be one of %s, is %q", strings.Join(Confidences, ", "), l.Confidence)
 	}
 	return all
+}
+
+func isDate(text string) bool {
+	for _, layout := range []string{time.DateOnly, "2006-01", "2006"} {
+		if _, err := time.Parse(layout, text); err == nil {
+			return true
+		}
+	}
+	return text == ""
 }
 
 // checkNames refuses names that are none, and those that stand twice.

@@ -55,6 +55,7 @@ func testFields[R any](t *testing.T, fields []flow.Field[R]) {
 var notColumns = []string{
 	"DNS.Source",    // always the proxy where Hubble fills it
 	"HTTP.Protocol", // tells nothing about the way a flow took
+	"Replayed",      // such a one is not stored
 }
 
 // flowsOnly are parts of a connection's ends that stand on its flows alone.

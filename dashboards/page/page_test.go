@@ -281,8 +281,8 @@ func TestClose(t *testing.T) {
 	}
 	go func() { closed <- p.Close() }()
 	select {
-	case <-closed:
-		t.Error("it closed while a question was open")
+	case err := <-closed:
+		t.Errorf("it closed while a question was open (%v)", err)
 	case <-time.After(50 * time.Millisecond):
 	}
 	_ = mute.Close() // no second try

@@ -8,6 +8,7 @@ package rules
 import (
 	"bytes"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -94,7 +95,7 @@ func Object(c dashboards.Config) ([]byte, error) {
 	}
 	object.APIVersion, object.Kind = "monitoring.coreos.com/v1", "PrometheusRule"
 	object.Metadata = metadata{"sextant", c.Namespace, labels}
-	object.Spec.Groups = append(Recording(c).Groups, Alerting(c).Groups...)
+	object.Spec.Groups = slices.Concat(Recording(c).Groups, Alerting(c).Groups)
 	return text(object)
 }
 

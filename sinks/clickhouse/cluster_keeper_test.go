@@ -2,6 +2,7 @@ package clickhouse_test
 
 import (
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"os/exec"
@@ -49,8 +50,7 @@ func zookeeper(t *testing.T) string {
 	go func() { _ = cmd.Wait(); close(ended) }()
 	t.Cleanup(func() { _ = cmd.Process.Kill(); <-ended })
 	for range 600 {
-		if c, err := net.Dial("tcp", address); err == nil {
-			c.Close()
+		if serves(address) {
 			return address
 		}
 		select {
@@ -61,6 +61,21 @@ func zookeeper(t *testing.T) string {
 	}
 	t.Fatal("zookeeper does not answer")
 	return ""
+}
+
+// serves reports whether a ZooKeeper does, which accepts connections before.
+func serves(address string) bool {
+	c, err := net.Dial("tcp", address)
+	if err != nil {
+		return false
+	}
+	defer c.Close()
+	_ = c.SetDeadline(time.Now().Add(time.Second))
+	if _, err := c.Write([]byte("srvr")); err != nil {
+		return false
+	}
+	answer, _ := io.ReadAll(c)
+	return strings.Contains(string(answer), "Mode: ")
 }
 
 // Two servers register in a real ZooKeeper as replicas of every table that holds rows, and what they have then is known

@@ -37,7 +37,7 @@ func open(t *testing.T, host string) *tab {
 		t.Fatal("there is no Chromium: test/tools/debian.sh chromium")
 	}
 	x := &tab{t: t, host: host + ":" + page.port}
-	ctx, cancel := context.WithTimeout(t.Context(), 3*patience)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*patience)
 	t.Cleanup(cancel)
 	options := append(chromedp.DefaultExecAllocatorOptions[:],
 		chromedp.ExecPath(path), chromedp.NoSandbox, chromedp.UserDataDir(t.TempDir()), chromedp.WindowSize(1440, 1000),

@@ -24,7 +24,7 @@ func TestMain(m *testing.M) { embeddedtest.Main(m) }
 
 var (
 	faults = flag.Int("faults", 5, "how many faults")
-	speed  = flag.Int("speed", 20, "how many times faster than recorded the seven minutes are played")
+	speed  = flag.Int("speed", 0, "how many times faster than recorded the seven minutes are played; 0: so that a fault comes every three seconds")
 )
 
 // seedVariable repeats a test with the seed that it printed.
@@ -54,16 +54,19 @@ func TestFaults(t *testing.T) {
 	r.rand = rand.New(rand.NewPCG(n, 0))
 	binary := build(t)
 	r.proxy = newProxy(t, r.engine.Addr())
+	if *speed == 0 {
+		*speed = min(20, max(1, 450/(3*max(1, *faults))))
+	}
 	cluster, peers := play(t, *speed, 75**speed)
 	recorded := record(t, cluster, peers)
-	ctx, cancel := context.WithTimeout(t.Context(), cluster.Span()+3*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), cluster.Span()+5*time.Minute)
 	defer cancel()
 	r.ctx, r.began = ctx, time.Now()
 
 	r.collector = &process{t: t, binary: binary, log: filepath.Join(r.dir, "collector.log"), args: append([]string{
 		"run", "--sink", "clickhouse", "--peers", peers[0], "--hubble-traffic", "include", "--since", cluster.Start().Format(time.RFC3339Nano),
 		"--listen", "localhost:0", "--spool-dir", filepath.Join(r.dir, "spool"),
-		"--clickhouse", r.proxy.addr, "--clickhouse-database", "faults", "--spool-held", "500ms", "--batch-wait", "50ms", "--delivery-wait", "200ms", "--clickhouse-insert-timeout", "10s",
+		"--clickhouse", r.proxy.addr, "--clickhouse-database", "faults", "--spool-held", "500ms", "--batch-wait", "50ms", "--delivery-wait", "500ms", "--clickhouse-insert-timeout", "10s",
 	}, r.common()...)}
 	t.Cleanup(r.collector.kill)
 	t.Cleanup(func() {
