@@ -348,6 +348,9 @@ func (l *limitReport) print(w io.Writer) error {
 				fmt.Fprintf(w, "  %s: most by %s: %s\n", name, top.label, printable(strings.Join(list, ", ")))
 			}
 		}
+		if b["bucket"] == "" {
+			fmt.Fprintf(w, "  %s: with which address these leave nobody knows, so that all of %s are taken for one: rate_limits.pools can say it\n", name, b["family"])
+		}
 		if n := number(b["limited"]); n > 0 {
 			fmt.Fprintf(w, "  %s: %d uses were refused as too many\n", name, n)
 		}

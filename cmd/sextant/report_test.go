@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"io"
 	"log/slog"
 	"strings"
@@ -10,6 +11,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"sextant/collector/flow"
+	"sextant/collector/hubble"
 	"sextant/sinks/clickhouse"
 )
 
@@ -105,5 +108,47 @@ func TestReport(t *testing.T) {
 	}
 	if _, err := reported(t, c, "--service", "registry-1.docker.i"); err == nil || !strings.Contains(err.Error(), `did you mean "registry-1.docker.io"?`) {
 		t.Errorf("error %v", err)
+	}
+}
+
+// TestCollectorsOfOneCluster: two collectors of which one follows both nodes and the other one of them store some uses
+// twice. The buckets hold each once, whether ClickHouse has merged them or not.
+func TestCollectorsOfOneCluster(t *testing.T) {
+	c := stored(t)
+	second := newPlant()
+	second.verdictCfg.State, second.clickhouseCfg = []string{demoDir + "state"}, c
+	a := &app{ctx: t.Context(), logger: slog.New(slog.DiscardHandler)}
+	if err := second.build(a, blueprint{sinks: []string{"clickhouse"}, lossless: true}, nil); err != nil {
+		t.Fatal(err)
+	}
+	files := hubble.NewFiles(hubble.FilesConfig{
+		Paths: []string{demoDir + "node-2.jsonl.gz"}, Strict: true,
+		Names: second.names, Pool: flow.NewPool(second.pipelineCfg.BatchRows), Logger: a.logger,
+	})
+	if err := second.pipeline.Run(t.Context(), files); err != nil {
+		t.Fatal(err)
+	}
+	second.store.Close()
+	used := func() map[string]string {
+		t.Helper()
+		rows, err := asked(t, c, `SELECT bucket, used FROM rate_limit_exposure(since = {since:DateTime64(3, 'UTC')}, until = {until:DateTime64(3, 'UTC')}) WHERE service = '`+dockerHub+`'`)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := map[string]string{}
+		for _, row := range rows {
+			got[fmt.Sprint(row["bucket"])] = fmt.Sprint(row["used"])
+		}
+		return got
+	}
+	want := map[string]string{"2001:db8:a::/64": "150", "172.31.250.1": "27", "172.31.250.2": "0"}
+	if diff := cmp.Diff(want, used()); diff != "" {
+		t.Errorf("before they are merged:\n%s", diff)
+	}
+	if _, err := asked(t, c, "OPTIMIZE TABLE charges FINAL"); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(want, used()); diff != "" {
+		t.Errorf("merged:\n%s", diff)
 	}
 }

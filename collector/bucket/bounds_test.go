@@ -32,13 +32,6 @@ func (r *rig) value(t testing.TB, metric string) float64 {
 func TestMillionPrefixes(t *testing.T) {
 	const prefixes, memory = 1_000_000, 16 << 20
 	r := newRig(t, "limits: [{name: one.example, hosts: [one.example], unit: requests, limit: 9, window: 6h}]", func(c *bucket.Config) { c.MemoryMB = memory >> 20 })
-	heap := func() int64 {
-		runtime.GC()
-		runtime.GC() // weak pointers and their cleanups
-		var m runtime.MemStats
-		runtime.ReadMemStats(&m)
-		return int64(m.HeapAlloc)
-	}
 	// The interner keeps the last tens of thousands of names whoever asked for them: these must not count.
 	for i := range 1 << 16 {
 		r.names.Name(fmt.Sprint("filler of about the same length as a prefix ", i))
@@ -72,6 +65,53 @@ func TestMillionPrefixes(t *testing.T) {
 		}
 	}
 	runtime.KeepAlive(r)
+}
+
+func heap() int64 {
+	runtime.GC()
+	runtime.GC() // weak pointers and their cleanups
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return int64(m.HeapAlloc)
+}
+
+// filled returns a rig of so many buckets.
+func filled(t testing.TB, buckets int) *rig {
+	r := newRig(t, "limits: [{name: one.example, hosts: [one.example], unit: requests, limit: 9, window: 6h}]")
+	b := &flow.Batch{}
+	for i := range buckets {
+		b.Connections = append(b.Connections, r.connection("one.example", netip.AddrFrom4([4]byte{10, byte(i >> 16), byte(i >> 8), byte(i)}).String()))
+	}
+	r.Process(b)
+	return r
+}
+
+// TestToldAgain: what was told is not kept but of each bucket the last.
+func TestToldAgain(t *testing.T) {
+	const buckets = 2000
+	r := filled(t, buckets)
+	r.Flush(&flow.Batch{}, false)
+	before := heap()
+	for i := range 100 {
+		b := &flow.Batch{Connections: []flow.Connection{r.connection("one.example", netip.AddrFrom4([4]byte{10, 0, 0, byte(i)}).String())}}
+		r.Flush(b, false)
+		if len(b.Buckets) != 1 {
+			t.Fatalf("%d buckets told, want 1", len(b.Buckets))
+		}
+	}
+	if grown := heap() - before; grown > 2<<20 {
+		t.Errorf("%d bytes more after 100 times", grown)
+	}
+	runtime.KeepAlive(r)
+}
+
+// BenchmarkTell is how long 10,000 buckets are looked through.
+func BenchmarkTell(b *testing.B) {
+	r := filled(b, 10_000)
+	b.ReportAllocs()
+	for b.Loop() {
+		r.Flush(&flow.Batch{}, false)
+	}
 }
 
 // TestManyUsers: a bucket that very many share is bounded, too, and its numbers stay exact.

@@ -107,7 +107,8 @@ func (s *Stage) chargeRequestLocked(b *flow.Batch, r *flow.Record, from *flow.En
 	}
 	w := s.ofRequest(r, from, row.Node, s.facts.Load())
 	for _, l := range t.limits {
-		if l.Unit != "connections" && l.counts(r.HTTP.Method.String(), path) {
+		refused := row.Limited && l.Of == "" // that says enough, whatever it was
+		if l.Unit != "connections" && (refused || l.counts(r.HTTP.Method.String(), path)) {
 			s.chargeLocked(b, l, row, w, r.Family)
 		}
 	}

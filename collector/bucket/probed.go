@@ -88,8 +88,8 @@ func (s *Stage) answersLocked(at moment) map[key]Told {
 		if !t.Prefix.IsValid() {
 			var ok bool
 			a := facts.address(k.node, k.family)
-			if p, ok = k.limit.place(s.out(a, flow.Inferred, k.family, false)); !ok {
-				continue
+			if p, ok = k.limit.place(s.out(a, flow.Inferred, k.family, false)); !ok || !p.prefix.IsValid() {
+				continue // nobody knows of which bucket it is
 			}
 		}
 		cluster := s.cluster

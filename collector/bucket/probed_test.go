@@ -44,6 +44,7 @@ func TestProbed(t *testing.T) {
 			"ipv6 2001:db8:f::/56 60/100 probed unseen=nothing", "ipv6 2001:db8:e::/56 1/100 confirmed unseen=nothing",
 		}},
 		{"it does not say by what it counts", []bucket.Told{told("")}, "2001:db8:a::1", nil, []string{"ipv6 2001:db8:a::/64 60/100 observed unseen=nothing"}},
+		{"it does not say, and neither is the node known", []bucket.Told{told("", func(a *bucket.Told) { a.Node = "" })}, "2001:db8:a::1", nil, []string{"ipv6 2001:db8:a::/64 1/100 observed unseen=nothing"}},
 		{"another limit", []bucket.Told{told("2001:db8:a::/64", func(a *bucket.Told) { a.Limit, a.Remaining = 200, 199 })}, "2001:db8:a::1", nil, []string{"ipv6 2001:db8:a::/64 1/200 probed unseen=nothing"}},
 		{"refused", []bucket.Told{told("", func(a *bucket.Told) { a.Limit, a.Remaining, a.Window, a.Limited = 0, 0, 0, true })}, "2001:db8:a::1", nil, []string{"ipv6 2001:db8:a::/64 100/100 observed unseen=nothing"}},
 		{"older than three times its interval", []bucket.Told{told("2001:db8:f::/64", func(a *bucket.Told) { a.Time = noon.Add(-30 * time.Minute) })}, "2001:db8:a::1", nil, []string{"ipv6 2001:db8:a::/64 1/100 observed unseen=nothing"}},

@@ -35,6 +35,7 @@ func TestRequests(t *testing.T) {
 		{"two pulls in one connection", []request{{"GET", manifests + "1", 200}, {"GET", manifests + "2", 200}}, 2, 0, 2, 0},
 		{"a HEAD is no pull", []request{{"HEAD", manifests + "1", 200}, {"GET", "http://registry-1.docker.io/v2/", 401}}, 0, 0, 2, 0},
 		{"too many", []request{{"GET", manifests + "1", 200}, {"GET", manifests + "2", 429}}, 2, 1, 2, 0},
+		{"a HEAD that is refused as too many", []request{{"HEAD", manifests + "1", 429}}, 1, 1, 1, 0},
 		{"by the name that the address has", []request{{"GET", "http://10.0.0.1/v2/a/manifests/b", 200}}, 1, 0, 1, 0},
 		{"with a port", []request{{"GET", "http://registry-1.docker.io:80/v2/a/manifests/b?x=y", 200}}, 1, 0, 1, 0},
 	} {

@@ -26,7 +26,8 @@ func (s *Stage) tellLocked(b *flow.Batch, at moment, all bool) {
 			continue
 		}
 		b.Buckets = append(b.Buckets, r.row)
-		r.held.last = &r.row
+		row := r.row // a copy: the rows of all others are not to be kept with it
+		r.held.last = &row
 	}
 	for h := s.held.oldest; h != nil; {
 		newer := h.newer

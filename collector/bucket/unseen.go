@@ -39,7 +39,7 @@ func (s *Stage) expectLocked(at moment) func(*held) flow.Unseen {
 				behind[l][p] = worse(before, word)
 			}
 		}
-		if !registry || worst[l] != flow.UnseenNode {
+		if !registry || l.Allowed == 0 || worst[l] != flow.UnseenNode {
 			continue
 		}
 		for p, word := range behind[l] {

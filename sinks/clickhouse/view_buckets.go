@@ -6,7 +6,7 @@ import "strings"
 func (q queries) bucketViews() []view {
 	return []view{{
 		"rate_limit_exposure", "(since, until): how full the buckets of limited services are when the window ends, how full they were at most, and who fills them",
-		q.fill(exposureSQL),
+		q.fill(strings.ReplaceAll(exposureSQL, "<charges as stored>", path(q.cfg.Database, "charges"))),
 	}}
 }
 
@@ -34,10 +34,10 @@ var exposureSQL = strings.NewReplacer(
 	"<place>", "concat(bucket, ' ', family)",
 	"<moves>", "ARRAY JOIN [(arrives, toInt64(uses)), (leaves, -toInt64(uses))] AS move",
 	"<position>", "greatest(move.1, first_grain) AS position",
-	"<target>", mostPulled,
+	"<target>", "arraySort(x -> (-x.2, x.1), arrayZip(pulled.1, pulled.2))[1].1 AS target",
 	"<of place:", "splitByChar(' ', ", ":bucket>", ")[1]", ":family>", ")[2]",
 	"<top:", "arrayMap(x -> concat(x.1, '=', toString(x.2)), arraySlice(arraySort(x -> (-x.2, x.1), arrayFilter(x -> x.2 > 0, arrayZip(", ":top>", "))), 1, 5))",
-	"<surplus>", "sumMapIf([concat(bucket, ' ', family)], [toInt64(uses)], kind = 'pull') AS pulled, "+mostPulled+", arraySum(pulled.2) - toInt64(sumIf(uses, kind = 'host')) AS surplus",
+	"<counted now>", countedSQL("amount"), "<counted lately>", countedSQL("amount_lately"),
 	"<known>", "`limit`",
 	"<lately>", "time <= <until> AND time > <until> - toIntervalSecond(window_seconds)",
 	"<charged>", strings.NewReplacer("<begin>", "<since>", "<begin grain>", "first_grain").Replace(usesSQL),
@@ -76,7 +76,7 @@ nodes AS (
     WINDOW upto AS (PARTITION BY cluster, service, node ORDER BY position)
 ),
 levels AS (
-    SELECT <bucket>, sum(change) AS counted, max(level) AS peak, argMax(position, (level, -position)) AS peak_grain
+    SELECT <bucket>, max(level) AS peak, argMax(position, (level, -position)) AS peak_grain
     FROM (
         SELECT <bucket>, position, change, sum(change) OVER (PARTITION BY <bucket> ORDER BY position) AS level
         FROM (
@@ -100,38 +100,27 @@ levels AS (
     )
     GROUP BY <bucket>
 ),
-speeds AS (
-    SELECT <bucket>, sum(amount) AS recently
+now AS (
+    SELECT <bucket>, sum(counted) AS uses_now, sum(counted_lately) AS recently, max(best) AS charge_evidence, sum(refusals) AS refused,
+        uniqExactIf(node, node != '') AS node_count, uniqExactArray(namespaces) AS namespace_count, uniqExactArray(pods) AS pod_count, sumForEach(by_measure) AS measures,
+        sumMap(workloads.1, workloads.2) AS workloads, sumMap(images.1, images.2) AS images, sumMapIf([node], [counted], node != '') AS users
     FROM (
-        SELECT <bucket>, toInt64(uses) AS amount FROM present WHERE kind != 'pull' AND arrives > last_grain - recent_grains
-        UNION ALL
-        SELECT cluster, service, <of place:target:bucket>, <of place:target:family>, surplus
-        FROM (SELECT cluster, service, <surplus> FROM present WHERE kind != 'pod' AND arrives > last_grain - recent_grains GROUP BY cluster, service, node)
-        WHERE surplus > 0
-    )
-    GROUP BY <bucket>
-),
-sharing AS (
-    SELECT <bucket>, max(evidence) AS charge_evidence, sumIf(uses, limited = 1) AS refused, uniqExactIf(node, node != '') AS node_count,
-        uniqExactIf(namespace, namespace != '') AS namespace_count, uniqExactIf((namespace, pod), namespace != '' AND pod != '') AS pod_count,
-        [sumIf(uses, measure = 'connection'), sumIf(uses, measure = 'request'), sumIf(uses, measure = 'pull')] AS measures,
-        sumMapIf([concat(namespace, '/', workload)], [uses], namespace != '' AND workload != '') AS workloads, sumMapIf([image], [uses], image != '') AS images
-    FROM present
-    GROUP BY <bucket>
-),
-users AS (
-    SELECT <bucket>, sumMap([node], [amount]) AS users
-    FROM (
-        SELECT <bucket>, node, toInt64(uses) AS amount FROM present WHERE kind != 'pull' AND node != ''
-        UNION ALL
-        SELECT cluster, service, <of place:target:bucket>, <of place:target:family>, node, surplus
-        FROM (SELECT cluster, service, node, <surplus> FROM present WHERE kind != 'pod' AND node != '' GROUP BY cluster, service, node)
-        WHERE surplus > 0
+        SELECT *, <counted now> AS counted, <counted lately> AS counted_lately
+        FROM (
+            SELECT <bucket>, node, kind, toInt64(sum(uses)) AS amount, toInt64(sumIf(uses, arrives > last_grain - recent_grains)) AS amount_lately,
+                max(evidence) AS best, sumIf(uses, limited = 1) AS refusals, groupUniqArrayIf(namespace, namespace != '') AS namespaces,
+                groupUniqArrayIf((namespace, pod), namespace != '' AND pod != '') AS pods,
+                [sumIf(uses, measure = 'connection'), sumIf(uses, measure = 'request'), sumIf(uses, measure = 'pull')] AS by_measure,
+                sumMapIf([concat(namespace, '/', workload)], [uses], namespace != '' AND workload != '') AS workloads, sumMapIf([image], [uses], image != '') AS images
+            FROM present
+            GROUP BY <bucket>, node, kind
+        )
+        WINDOW own AS (PARTITION BY cluster, service, node)
     )
     GROUP BY <bucket>
 )
 SELECT cluster, service, bucket, family, if(toInt8(charge_evidence) > toInt8(state_evidence), charge_evidence, state_evidence) AS evidence,
-    toUInt64(if(probe.2 = 1, probe.1, counted)) AS used, if(probe.2 = 1, 'probed', 'counted') AS used_evidence, if(hides = '', 'unknown', hides) AS unseen,
+    toUInt64(if(probe.2 = 1, probe.1, uses_now)) AS used, if(probe.2 = 1, 'probed', 'counted') AS used_evidence, if(hides = '', 'unknown', hides) AS unseen,
     greatest(toUInt64(peak), used) AS peak_used, if(peak > 0, greatest(toDateTime(peak_grain * grain, 'UTC'), toDateTime(<since>, 'UTC')), NULL) AS peak_time,
     if(state.2 > 0, state.1, allows) AS <known>, if(used > <known>, 0, <known> - used) AS headroom, if(state.2 > 0, state.2, seconds) AS window_seconds,
     intDiv(recently * 3600, recent_seconds) AS per_hour,
@@ -143,30 +132,38 @@ FROM (
     SELECT *, <grains>, if(watched < <until>, least(recent_grains * grain, greatest(1, dateDiff('second', watched, <until>))), recent_grains * grain) AS recent_seconds
     FROM levels
     FULL JOIN states USING (<bucket>)
-    LEFT JOIN sharing USING (<bucket>)
-    LEFT JOIN speeds USING (<bucket>)
-    LEFT JOIN users USING (<bucket>)
+    LEFT JOIN now USING (<bucket>)
     LEFT JOIN services USING (cluster, service)
-    WHERE counted > 0 OR peak > 0 OR refused > 0 OR probe.2 = 1 OR hides = 'node'
-) AS counted
+    WHERE uses_now > 0 OR peak > 0 OR refused > 0 OR probe.2 = 1 OR hides = 'node'
+) AS exposed
 <with completeness>`)
 
 const (
-	mostPulled = "arraySort(x -> (-x.2, x.1), arrayZip(pulled.1, pulled.2))[1].1 AS target"
-
 	grainsSQL = "if(slides > 0, slides, 3600) AS seconds, greatest(1, intDiv(seconds, 72)) AS grain, intDiv(seconds + grain - 1, grain) AS grains, greatest(1, intDiv(grains, 6)) AS recent_grains"
 
-	// usesSQL is the uses that fill buckets at any time from one on up to the window's end.
+	// usesSQL is the uses that fill buckets at any time from one on up to the window's end, each once. It does not say FINAL:
+	// that reads all partitions where the time is not part of the key, as another row of a use may have another time.
 	usesSQL = `
     SELECT *, ` + grainsSQL + `, toInt64(intDiv(toUnixTimestamp(time), grain)) AS arrives, arrives + grains AS leaves,
         toInt64(intDiv(toUnixTimestamp(<since>), grain)) AS first_grain, toInt64(intDiv(toUnixTimestamp(<until>), grain)) AS last_grain
     FROM (
         SELECT cluster, service, bucket, toString(family) AS family, evidence, node, namespace, workload, pod, image, uses, limited, time, measure,
             multiIf(measure = 'pull', 'pull', side = 'host', 'host', 'pod') AS kind
-        FROM <charges>
-        WHERE time <= <until> AND time >= <begin> - toIntervalSecond((SELECT 2 * greatest(max(slides), 3600) FROM services))
+        FROM (
+            SELECT cluster, service, bucket, family, evidence, node, namespace, workload, pod, image, uses, limited, time, measure, side, id, known
+            FROM <charges as stored>
+            WHERE time <= <until> AND time >= <begin> - toIntervalSecond((SELECT 2 * greatest(max(slides), 3600) FROM services))
+            SETTINGS final = 0
+        )
+        ORDER BY known DESC LIMIT 1 BY service, id
     ) AS c
     LEFT JOIN services USING (cluster, service)
     WHERE leaves > <begin grain>
 `
 )
+
+// countedSQL is how much of what a node used of a bucket counts: of its pulls their surplus, where most of them are.
+func countedSQL(amount string) string {
+	return "multiIf(kind != 'pull', " + amount + ", row_number() OVER (PARTITION BY cluster, service, node, kind ORDER BY " + amount + " DESC, bucket, family) > 1, 0, " +
+		"greatest(sumIf(" + amount + ", kind = 'pull') OVER own - sumIf(" + amount + ", kind = 'host') OVER own, 0))"
+}

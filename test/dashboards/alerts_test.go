@@ -373,7 +373,7 @@ func TestAlertsCovered(t *testing.T) {
 	for _, s := range scenarios {
 		seen[s.alert] = true
 	}
-	for _, own := range strings.Fields("SextantBlind SextantInventoryStale SextantNodeUnobserved SextantBlindSpot SextantSinkLosing SextantSinkRetrying SextantSpoolOld SextantLagging SextantDown SextantSeriesOverflow") {
+	for own := range strings.FieldsSeq("SextantBlind SextantInventoryStale SextantNodeUnobserved SextantBlindSpot SextantSinkLosing SextantSinkRetrying SextantSpoolOld SextantLagging SextantDown SextantSeriesOverflow") {
 		seen[own] = true
 	}
 	for _, a := range dashboards.Alerts(settings()) {

@@ -161,7 +161,7 @@ func free(t *testing.T) string {
 
 func start(t *testing.T, name string, args ...string) {
 	t.Helper()
-	cmd := exec.Command(program(t, name), args...) //nolint:gosec // of this test
+	cmd := exec.Command(program(t, name), args...)
 	var log strings.Builder
 	cmd.Stdout, cmd.Stderr = &log, &log
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}

@@ -111,6 +111,8 @@ func TestSchemas(t *testing.T) {
 }
 
 // TestRoundTrip reads the dashboards as a program with the SDK does: nothing is unknown to it, and nothing is lost.
+//
+//nolint:staticcheck // the SDK calls this form deprecated
 func TestRoundTrip(t *testing.T) {
 	grafana.Register()
 	for _, d := range dashboards.All() {
