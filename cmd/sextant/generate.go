@@ -35,6 +35,11 @@ func (cmd *generateCmd) Run(a *app) error {
 	if err := cmd.cfg.Validate(); err != nil {
 		return err
 	}
+	for _, text := range cmd.cfg.AllowIPv4 {
+		if entry, err := dashboards.ParseAllow(text); err == nil && !entry.InMetrics() {
+			a.logger.Warn("metrics have neither names nor addresses: only the alert that Grafana makes of the history heeds this entry", "alerts.allow_ipv4", text)
+		}
+	}
 	files, err := generated(cmd.What, cmd.cfg)
 	if err != nil {
 		return err

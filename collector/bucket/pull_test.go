@@ -171,6 +171,14 @@ func TestUnseen(t *testing.T) {
 			t.Errorf("%s, want %s", got[0], want)
 		}
 	})
+	t.Run("a node whose address nobody knows may be behind any", func(t *testing.T) {
+		r := newRig(t, "")
+		r.SetFacts(&bucket.Facts{Nodes: map[flow.Name]bucket.Node{r.names.Name("node-1"): {Shows: flow.No}}})
+		got := of(r.flush(r.connection(hub, "2001:db8:1::1")), hub)
+		if want := hub + " ipv6 2001:db8:1::/64 1/100 observed unseen=node"; got[0] != want {
+			t.Errorf("%s, want %s", got[0], want)
+		}
+	})
 	t.Run("a bucket that nobody can place may hold any", func(t *testing.T) {
 		r := newRig(t, "")
 		r.SetFacts(r.twoNodes(flow.No))

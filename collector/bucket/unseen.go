@@ -23,14 +23,18 @@ func (s *Stage) expectLocked(at moment) func(*held) flow.Unseen {
 	}
 	events := s.Events != nil && s.Events()
 	behind := map[*limit]map[place]flow.Unseen{} // what is not seen of the nodes behind a bucket
-	worst := map[*limit]flow.Unseen{}
+	worst := map[*limit]flow.Unseen{}            // … of any node
+	astray := map[*limit]flow.Unseen{}           // … of those whose addresses are not known: they may be behind any bucket
 	for l, clusters := range inUse {
 		registry := len(s.catalogue.main(l).Registries) > 0
-		behind[l], worst[l] = map[place]flow.Unseen{}, flow.UnseenNothing
+		behind[l], worst[l], astray[l] = map[place]flow.Unseen{}, flow.UnseenNothing, flow.UnseenNothing
 		for name := range facts.Nodes {
 			n := facts.Nodes[name]
 			word := n.unseen(registry && events)
 			worst[l] = worse(worst[l], word)
+			if !n.IPv4.IsValid() && !n.IPv6.IsValid() {
+				astray[l] = worse(astray[l], word)
+			}
 			for p := range s.placesOf(l, name, &n, at) {
 				before, ok := behind[l][p]
 				if !ok {
@@ -58,10 +62,13 @@ func (s *Stage) expectLocked(at moment) func(*held) flow.Unseen {
 			return flow.UnseenUnknown
 		}
 		if word, ok := behind[h.limit][place{prefix: h.prefix, family: h.family}]; ok {
-			return word
+			return worse(word, astray[h.limit])
 		}
 		if w, ok := worst[h.limit]; ok && !h.prefix.IsValid() {
 			return w // the nodes may be behind it, too
+		}
+		if w, ok := astray[h.limit]; ok {
+			return w
 		}
 		return flow.UnseenNothing // no node's own address is in it
 	}

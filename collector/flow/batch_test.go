@@ -56,6 +56,7 @@ func TestPoolGivesEmptyBatches(t *testing.T) {
 		}
 		b.Next()
 		b.Gaps, b.Beats = append(b.Gaps, flow.Gap{}), append(b.Beats, flow.Beat{})
+		b.Charges, b.Buckets = append(b.Charges, flow.Charge{}), append(b.Buckets, flow.Bucket{})
 		b.Release()
 	}
 }

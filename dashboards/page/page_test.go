@@ -115,7 +115,7 @@ func TestRefused(t *testing.T) {
 			w := httptest.NewRecorder()
 			p.ServeHTTP(w, r)
 			if w.Code != c.status || !strings.Contains(w.Body.String(), strings.ReplaceAll(c.says, `"`, `\"`)) {
-				t.Errorf("%d %s, not %d with %q", w.Code, w.Body, c.status, c.says)
+				t.Errorf("%d %.200s, not %d with %q", w.Code, w.Body, c.status, c.says)
 			}
 		})
 	}

@@ -137,7 +137,7 @@ func stored(metrics string) float64 {
 
 // chromium is the browser to use.
 func chromium() string {
-	for _, name := range strings.FieldsSeq("chromium chromium-browser google-chrome") {
+	for name := range strings.FieldsSeq("chromium chromium-browser google-chrome") {
 		if path, err := exec.LookPath(name); err == nil {
 			return path
 		}

@@ -191,10 +191,11 @@ func killCollector(r *rig) func() {
 func (r *rig) play(within time.Duration, n int) {
 	r.t.Helper()
 	every := within / time.Duration(n+1)
-	for range n {
+	first := r.rand.Perm(int(actors)) // each has a fault, however few there are
+	for i := range n {
 		r.wait(time.Duration(float64(every) * (0.5 + 0.9*r.rand.Float64()))) // a little less than every, as some wait for others
 		kind := kinds[r.rand.IntN(len(kinds))]
-		for r.healed[kind.actor] != nil {
+		for r.healed[kind.actor] != nil || i < len(first) && int(kind.actor) != first[i] {
 			r.wait(10 * time.Millisecond)
 			kind = kinds[r.rand.IntN(len(kinds))]
 		}

@@ -199,6 +199,9 @@ func (res *result) table(r *rig) string {
 // allowance is how much more than its down time a killed collector may not know of each node.
 const allowance = 2 * time.Second
 
+// mostTold is which part of all a gap may tell of: the record is to be there, not to say that it is not.
+const mostTold = 5
+
 // problems are what must not be.
 func (res *result) problems(r *rig) (all []string) {
 	say := func(what string, list []string) {
@@ -212,6 +215,11 @@ func (res *result) problems(r *rig) (all []string) {
 	say("flows are none that were played", res.flows.foreign)
 	say("connections are missing or other than they were, and no gap tells of them", res.connections.untold)
 	say("connections are none that were", res.connections.foreign)
+	for name, t := range map[string]*tally{"flows": &res.flows, "connections": &res.connections} {
+		if told := t.missing + t.differing; told > t.expected/mostTold {
+			all = append(all, fmt.Sprintf("of %d %s %d are not as they were, though gaps tell of them", t.expected, name, told))
+		}
+	}
 	if most := time.Duration(len(res.nodes)) * (r.down + time.Duration(r.kills)*allowance); res.gapTime() > most {
 		all = append(all, fmt.Sprintf("gaps of %s of all nodes, want at most %s", res.gapTime(), most))
 	}

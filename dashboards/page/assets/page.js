@@ -166,7 +166,7 @@ async function marks() {
 // ask asks for every panel, and draws each as its answer comes.
 async function ask() {
   clearTimeout(timer);
-  const round = ++state.asked, began = performance.now();
+  const round = ++state.asked;
   state.span = span();
   say('asking …');
   const marked = marks().catch(() => []);
@@ -190,10 +190,8 @@ async function ask() {
     panel.box.classList.remove('busy');
   }));
   if (round !== state.asked) return;
-  const seconds = ((performance.now() - began) / 1000).toFixed(1);
   const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
-  say(failed ? `${failed} panels without an answer` : `${new Date(state.span[1]).toLocaleTimeString('en-GB')} ${zone}, in ${seconds} s`);
-  $('status').title = 'when it was asked, in the time zone of all times here, and how long the answers took';
+  say(failed ? `${failed} panels without an answer` : `as of ${new Date(state.span[1]).toLocaleTimeString('en-GB')} ${zone}`);
   document.body.dataset.round = round;
   again(failed ? retry : Number($('refresh').value));
 }
