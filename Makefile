@@ -88,6 +88,7 @@ docs: build ## write the generated reference pages
 	bin/sextant docs pulls > deploy/PULLS.md
 	bin/sextant docs charges > deploy/CHARGES.md
 	bin/sextant docs buckets > deploy/BUCKETS.md
+	bin/sextant docs limits > deploy/LIMITS.md
 	bin/sextant docs inventory > deploy/INVENTORY.md
 	bin/sextant docs heartbeats > deploy/HEARTBEATS.md
 	bin/sextant docs queries > deploy/QUERIES.md

@@ -214,7 +214,7 @@ var recorded = []struct{ query, columns, rows string }{
 		api.github.com | 172.31.250.1 | ipv4 | observed | 5 | 5 | 60 | 55 | 3600 | nothing | 1 | 1 | 1
 		registry-1.docker.io abuse | 2001:db8:a::/64 | ipv6 | observed | 10 | 26 | <nil> | <nil> | 60 | node | 2 | 1 | 2
 		registry-1.docker.io abuse | 172.31.250.1 | ipv4 | observed | 2 | 5 | <nil> | <nil> | 60 | nothing | 1 | 1 | 1
-		registry-1.docker.io | 172.31.250.2 | ipv4 | inferred | 0 | 0 | 100 | 100 | 21600 | node | 0 | 0 | 0`},
+		registry-1.docker.io | 172.31.250.2 | ipv4 | inferred | <nil> | <nil> | 100 | <nil> | 21600 | node | 0 | 0 | 0`},
 	{"rate-limit-top --limit 5", "service bucket kind who uses used", `
 		registry-1.docker.io | 2001:db8:a::/64 | workload | ci/image-build | 91 | 150
 		registry-1.docker.io | 2001:db8:a::/64 | workload | ci/runner | 45 | 150

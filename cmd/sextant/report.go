@@ -393,7 +393,7 @@ func known(v any) string {
 
 // usedText marks what may be more.
 func usedText(b map[string]any) string {
-	if b["unseen"] == flow.UnseenNode.String() {
+	if b["used"] != nil && b["unseen"] == flow.UnseenNode.String() {
 		return known(b["used"]) + "+"
 	}
 	return known(b["used"])

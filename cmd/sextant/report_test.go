@@ -141,7 +141,7 @@ func TestCollectorsOfOneCluster(t *testing.T) {
 		}
 		return got
 	}
-	want := map[string]string{"2001:db8:a::/64": "150", "172.31.250.1": "27", "172.31.250.2": "0"}
+	want := map[string]string{"2001:db8:a::/64": "150", "172.31.250.1": "27", "172.31.250.2": "<nil>"}
 	if diff := cmp.Diff(want, used()); diff != "" {
 		t.Errorf("before they are merged:\n%s", diff)
 	}

@@ -52,12 +52,11 @@ type Stage struct {
 	facts     atomic.Pointer[Facts]
 	clock     clock
 
-	mu      sync.Mutex
-	known   [1 << 12]match // by name
-	sockets recent[socket, *target]
+	mu    sync.Mutex
+	known [1 << 12]match // by name
+	lessons
 	seen    recent[ends, time.Time] // connections whose requests can be seen: when the last one was
-	waiting []flow.Connection
-	next    int // in waiting
+	trial   bool                    // charges are told, and not counted
 	told    map[asked]Told
 	cluster flow.Name
 	held    table
@@ -70,7 +69,7 @@ func New(cfg Config, catalogue *Catalogue, names *flow.Interner, registry promet
 	s := &Stage{
 		cfg: cfg, catalogue: catalogue, names: names,
 		services: map[*limit]flow.Name{}, units: map[*limit]flow.Name{}, told: map[asked]Told{},
-		sockets: recent[socket, *target]{limit: 1 << 13}, seen: recent[ends, time.Time]{limit: 1 << 14},
+		lessons: lessons{sockets: recent[socket, *target]{limit: 1 << 13}}, seen: recent[ends, time.Time]{limit: 1 << 14},
 	}
 	s.mirrors, _ = parseMirrors(cfg.Mirrors) // Validate has seen them
 	s.pools, _ = parsePools(cfg.Pools)
@@ -105,7 +104,7 @@ func (s *Stage) Process(b *flow.Batch) {
 }
 
 // Flush charges the connections and pulls that earlier stages appended to the batch, and appends the buckets when they are
-// due: those that have changed, and in the end all.
+// due: those that have changed, those that were told long ago, and in the end all.
 func (s *Stage) Flush(b *flow.Batch, end bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -115,21 +114,40 @@ func (s *Stage) Flush(b *flow.Batch, end bool) {
 		return
 	}
 	s.last = wall
-	s.tellLocked(b, s.now(wall, end), end)
+	s.tellLocked(b, s.now(wall, end), wall, end)
+}
+
+// Held appends what Flush would charge for the connections that earlier stages appended to the batch. Nothing of it is
+// counted or learnt: these connections come again, under the same identifiers.
+func (s *Stage) Held(b *flow.Batch) {
+	if len(b.Connections) == 0 {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	before := s.lessons
+	s.lessons, s.trial = before.copy(), true
+	s.connectionsLocked(b)
+	s.lessons, s.trial = before, false
 }
 
 func (s *Stage) takeLocked(b *flow.Batch) {
 	for i := range b.Connections {
-		c := &b.Connections[i]
-		s.clock.see(s, c.First)
-		s.clock.see(s, c.Last)
-		s.learnLocked(b, c)
+		s.clock.see(s, b.Connections[i].First)
+		s.clock.see(s, b.Connections[i].Last)
+	}
+	s.connectionsLocked(b)
+	for i := range b.Pulls {
+		s.pullLocked(b, &b.Pulls[i])
+	}
+}
+
+func (s *Stage) connectionsLocked(b *flow.Batch) {
+	for i := range b.Connections {
+		s.learnLocked(b, &b.Connections[i])
 	}
 	for i := range b.Connections {
 		s.connectionLocked(b, &b.Connections[i])
-	}
-	for i := range b.Pulls {
-		s.pullLocked(b, &b.Pulls[i])
 	}
 }
 

@@ -214,7 +214,7 @@ func (s *Stage) image(p *flow.Pull) flow.Name {
 	return s.names.Name(text)
 }
 
-// chargeLocked tells a use and adds it to its bucket. The family is the one in which it left its source.
+// chargeLocked tells a use and counts it. The family is the one in which it left its source.
 func (s *Stage) chargeLocked(b *flow.Batch, l *limit, row flow.Charge, w way, family flow.Family) {
 	p, ok := l.place(w)
 	if !ok {
@@ -223,21 +223,29 @@ func (s *Stage) chargeLocked(b *flow.Batch, l *limit, row flow.Charge, w way, fa
 	if len(s.told) > 0 {
 		p = s.probedLocked(l, &row, p, w, family)
 	}
+	row.Service, row.Family, row.Evidence, row.EgressIP = s.services[l], p.family, p.evidence, w.address
+	if s.trial {
+		row.Bucket = s.names.Name(text(p.prefix))
+	} else {
+		row.Bucket = s.countLocked(l, &row, p)
+	}
+	b.Charges = append(b.Charges, row)
+}
+
+// countLocked adds a use to its bucket, unless the window has passed it, and returns the bucket's name.
+func (s *Stage) countLocked(l *limit, row *flow.Charge, p place) flow.Name {
 	if !row.Cluster.IsZero() {
 		s.cluster = row.Cluster
 	}
-	row.Service, row.Family, row.Evidence, row.EgressIP = s.services[l], p.family, p.evidence, w.address
-	at := momentOf(row.Time)
 	first, _ := l.span(max(s.at, momentOf(time.Unix(0, s.clock.newest.Load()))))
-	if grain := uint32(at) / l.grain; grain >= first {
-		held := s.held.hold(key{l, row.Cluster, p.prefix, p.family}, s.names)
-		row.Bucket = held.name
-		held.evidence = max(held.evidence, p.evidence)
-		s.held.add(held, partOf(&row), grain, row.Uses, row.Limited)
-	} else {
-		row.Bucket = s.names.Name(text(p.prefix))
+	grain := uint32(momentOf(row.Time)) / l.grain
+	if grain < first {
+		return s.names.Name(text(p.prefix))
 	}
-	b.Charges = append(b.Charges, row)
+	held := s.held.hold(key{l, row.Cluster, p.prefix, p.family}, s.names)
+	held.evidence = max(held.evidence, p.evidence)
+	s.held.add(held, partOf(row), grain, row.Uses, row.Limited)
+	return held.name
 }
 
 // egress returns the address of a way for comparison with a node's own.

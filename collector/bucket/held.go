@@ -2,6 +2,7 @@ package bucket
 
 import (
 	"net/netip"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -24,6 +25,7 @@ type held struct {
 	parts    []used
 	index    map[part]int32 // into parts, where there are many
 	last     *flow.Bucket   // as it was told last
+	lastTold time.Time      // … in our time
 	expected bool           // told though nothing was seen: a node's own uses do not show
 
 	older, newer *held

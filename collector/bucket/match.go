@@ -1,7 +1,9 @@
 package bucket
 
 import (
+	"maps"
 	"net/netip"
+	"slices"
 
 	"sextant/collector/flow"
 )
@@ -25,6 +27,21 @@ func (s *Stage) nameLocked(name flow.Name) *target {
 type socket = netip.AddrPort
 
 func socketOf(e *flow.End) socket { return netip.AddrPortFrom(e.IP, e.Port) }
+
+// lessons are what connections with names teach of those without.
+type lessons struct {
+	sockets recent[socket, *target]
+	waiting []flow.Connection // of nodes, to where nobody knows yet what is there
+	next    int               // in waiting
+}
+
+// copy returns some that can be added to and leave these as they are.
+func (l *lessons) copy() lessons {
+	c := *l
+	c.sockets.young = maps.Clone(l.sockets.young) // the old ones never change
+	c.waiting = slices.Clone(l.waiting)
+	return c
+}
 
 // several stands for sockets that are reached under names of different kinds, as those of a CDN: nothing follows from them.
 var several = &target{}

@@ -2,7 +2,9 @@ package bucket_test
 
 import (
 	"fmt"
+	"net/netip"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -150,8 +152,8 @@ func TestUnseen(t *testing.T) {
 		{"it shows", flow.Yes, false, []string{hub + " ipv6 2001:db8:a::/64 1/100 observed unseen=nothing"}},
 		{"it does not", flow.No, false, []string{
 			hub + " ipv6 2001:db8:a::/64 1/100 observed unseen=node",
-			hub + " ipv4 192.0.2.1 0/100 inferred unseen=node",
-			hub + " ipv4 192.0.2.2 0/100 inferred unseen=node",
+			hub + " ipv4 192.0.2.1 ?/100 inferred unseen=node",
+			hub + " ipv4 192.0.2.2 ?/100 inferred unseen=node",
 		}},
 		{"events tell of it", flow.No, true, []string{hub + " ipv6 2001:db8:a::/64 1/100 observed unseen=nothing"}},
 		{"nobody knows", flow.Unknown, false, []string{hub + " ipv6 2001:db8:a::/64 1/100 observed unseen=unknown"}},
@@ -163,6 +165,26 @@ func TestUnseen(t *testing.T) {
 			t.Errorf("%s:\n%s", row.name, diff)
 		}
 	}
+	t.Run("nothing is said of what was not seen", func(t *testing.T) {
+		r := newRig(t, "")
+		r.SetFacts(r.twoNodes(flow.No))
+		r.Probed(bucket.Told{Time: noon, Service: hub, Node: "node-2", Family: flow.FamilyIPv4, Limit: 100, Remaining: 100, Prefix: netip.MustParsePrefix("192.0.2.2/32")})
+		b := r.flush(r.connection(hub, "2001:db8:a::1"))
+		for _, row := range []struct{ bucket, want string }{
+			{"2001:db8:a::/64", "used=1 limit=100 headroom=99 per_hour=1 exhausted_in_seconds=?"},
+			{"192.0.2.1", "used=? limit=100 headroom=? per_hour=? exhausted_in_seconds=?"},
+			{"192.0.2.2", "used=0 limit=100 headroom=100 per_hour=0 exhausted_in_seconds=?"}, // the service said so
+		} {
+			for i := range b.Buckets {
+				if r := &b.Buckets[i]; r.Service.String() == hub && r.Bucket.String() == row.bucket && counts(r) != row.want {
+					t.Errorf("%s: %s, want %s", row.bucket, counts(r), row.want)
+				}
+			}
+			if !slices.ContainsFunc(b.Buckets, func(r flow.Bucket) bool { return r.Bucket.String() == row.bucket }) {
+				t.Errorf("%s is not told", row.bucket)
+			}
+		}
+	})
 	t.Run("pods' own prefixes hold no node", func(t *testing.T) {
 		r := newRig(t, "")
 		r.SetFacts(r.twoNodes(flow.No))
@@ -187,6 +209,22 @@ func TestUnseen(t *testing.T) {
 			t.Errorf("%s, want %s", got[0], want)
 		}
 	})
+}
+
+// counts are a bucket's columns that may be unknown.
+func counts(b *flow.Bucket) string {
+	var all []string
+	for _, f := range flow.BucketFields {
+		if f.Count == nil {
+			continue
+		}
+		value := "?"
+		if n := f.Count(b); n.Known {
+			value = fmt.Sprint(n.N)
+		}
+		all = append(all, f.Name+"="+value)
+	}
+	return strings.Join(all, " ")
 }
 
 // TestMoved: a node whose address changed has pulls in two buckets. What exceeds its connections goes where most of them are.

@@ -122,7 +122,11 @@ func short(b *flow.Bucket) string {
 	if b.Limit.Known {
 		limit = fmt.Sprint(b.Limit.N)
 	}
-	return fmt.Sprintf("%s %s %s %d/%s %s unseen=%s", b.Service, b.Family, or(b.Bucket.String(), "-"), b.Used, limit, b.Evidence, b.Unseen)
+	used := "?"
+	if b.Seen() {
+		used = fmt.Sprint(b.Used)
+	}
+	return fmt.Sprintf("%s %s %s %s/%s %s unseen=%s", b.Service, b.Family, or(b.Bucket.String(), "-"), used, limit, b.Evidence, b.Unseen)
 }
 
 func or(text, other string) string {

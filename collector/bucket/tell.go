@@ -10,8 +10,13 @@ import (
 	"sextant/collector/flow"
 )
 
-// tellLocked appends the buckets that have changed since they were told last, or all, and forgets those that are empty.
-func (s *Stage) tellLocked(b *flow.Batch, at moment, all bool) {
+// again is how long at most a bucket goes untold though nothing of it changes: whoever asks for the last days, or has begun
+// since, is to find it.
+const again = 10 * time.Minute
+
+// tellLocked appends the buckets that have changed since they were told last, those that would be untold for too long by the
+// next time, or all, and forgets those that are empty.
+func (s *Stage) tellLocked(b *flow.Batch, at moment, wall time.Time, all bool) {
 	answers := s.answersLocked(at)
 	for h := s.held.oldest; h != nil; h = h.newer {
 		first, _ := h.limit.span(at)
@@ -22,12 +27,13 @@ func (s *Stage) tellLocked(b *flow.Batch, at moment, all bool) {
 	slices.SortFunc(rows, func(a, b told) int { return compare(&a.row, &b.row) })
 	for i := range rows {
 		r := &rows[i]
-		if !all && r.held.last != nil && same(r.held.last, &r.row) {
+		stale := wall.Sub(r.held.lastTold)+2*s.cfg.Every >= again // twice: whoever calls Flush may be late
+		if !all && !stale && r.held.last != nil && same(r.held.last, &r.row) {
 			continue
 		}
 		b.Buckets = append(b.Buckets, r.row)
 		row := r.row // a copy: the rows of all others are not to be kept with it
-		r.held.last = &row
+		r.held.last, r.held.lastTold = &row, wall
 	}
 	for h := s.held.oldest; h != nil; {
 		newer := h.newer
@@ -209,7 +215,7 @@ func (r *bucketRow) answered(t *Told) {
 // never full.
 func (r *bucketRow) speed(uses, seconds uint64) {
 	r.PerHour = clamp32(uses * 3600 / seconds)
-	if !r.Limit.Known {
+	if !r.Limit.Known || !r.Seen() {
 		return
 	}
 	used := uint64(r.Used)

@@ -34,6 +34,13 @@ type Bucket struct {
 	TopNodes     Names
 }
 
+// Seen reports whether Used says anything: a zero where the nodes' own uses could not be seen does not.
+func (b *Bucket) Seen() bool {
+	return b.Used > 0 || b.Unseen != UnseenNode || b.UsedEvidence == UsedProbed
+}
+
+func (b *Bucket) seen(n uint32) Count { return Count{N: uint64(n), Known: b.Seen()} }
+
 // UsedEvidence is how Used is known, strongest last.
 type UsedEvidence uint8
 
@@ -70,13 +77,13 @@ var BucketFields = []Field[Bucket]{
 	{Name: "bucket", Doc: "the prefix that the service counts by, a single address without a length; empty where it is not known", Str: func(b *Bucket) Name { return b.Bucket }},
 	{Name: "family", Doc: "address family towards the service: ipv4 behind a NAT64", Label: true, Words: familyNames, Enum: func(b *Bucket) uint16 { return uint16(b.Family) }},
 	{Name: "evidence", Doc: "how the prefix is known", Label: true, Words: bucketEvidenceNames, Enum: func(b *Bucket) uint16 { return uint16(b.Evidence) }},
-	{Name: "used", Doc: "uses in the window that ends at time", U32: func(b *Bucket) uint32 { return b.Used }},
+	{Name: "used", Doc: "uses in the window that ends at time; unknown where nothing was counted and what nodes do could not be seen", Count: func(b *Bucket) Count { return b.seen(b.Used) }},
 	{Name: "limit", Doc: "uses that the service allows in the window; unknown where it publishes none", Count: func(b *Bucket) Count { return b.Limit }},
 	{Name: "window_seconds", Doc: "length of the window", U32: func(b *Bucket) uint32 { return b.WindowSeconds }},
 	{Name: "seen_seconds", Doc: "how much of the window was watched: what was before is missing in used", U32: func(b *Bucket) uint32 { return b.SeenSeconds }},
 	{Name: "lower_bound", Doc: "1 where uses were let go of for want of room, so that used is the least that it can be", U8: func(b *Bucket) uint8 { return bit(b.LowerBound) }},
 	{Name: "headroom", Doc: "what is left of the limit; 0 where it is exceeded", Count: func(b *Bucket) Count { return b.Headroom }},
-	{Name: "per_hour", Doc: "uses an hour, as the last part of the window had them", U32: func(b *Bucket) uint32 { return b.PerHour }},
+	{Name: "per_hour", Doc: "uses an hour, as the last part of the window had them; unknown where used is", Count: func(b *Bucket) Count { return b.seen(b.PerHour) }},
 	{Name: "exhausted_in_seconds", Doc: "seconds until the limit is reached at that speed; unknown where it is not going to be", Count: func(b *Bucket) Count { return b.ExhaustedIn }},
 	{Name: "measure", Doc: "what was counted", Label: true, Words: measureNames, Enum: func(b *Bucket) uint16 { return uint16(b.Measure) }},
 	{Name: "unit", Doc: "what the service itself counts", Label: true, Str: func(b *Bucket) Name { return b.Unit }},

@@ -301,17 +301,17 @@ func TestProbeInPlaceOfCount(t *testing.T) {
 	for until, want := range map[string]string{
 		"12:35:00": `
 			asked|60|probed|200|140|3600|nothing|probed|pulls
-			hidden|0|counted|100|100|3600|node|inferred|pulls
+			hidden|NULL|counted|100|NULL|3600|node|inferred|pulls
 			not asked|7|counted|100|93|3600|node|inferred|pulls`,
 		"13:24:00": `
 			asked|60|probed|100|40|3600|nothing|probed|pulls
 			heard of|90|probed|100|10|3600|nothing|probed|pulls
-			hidden|0|counted|100|100|3600|node|inferred|pulls
+			hidden|NULL|counted|100|NULL|3600|node|inferred|pulls
 			not asked|7|counted|100|93|3600|nothing|inferred|pulls`,
 		"13:29:00": `
 			asked|7|counted|100|93|3600|node|probed|pulls
 			heard of|90|probed|100|10|3600|nothing|probed|pulls
-			hidden|0|counted|100|100|3600|node|inferred|pulls
+			hidden|NULL|counted|100|NULL|3600|node|inferred|pulls
 			not asked|7|counted|100|93|3600|nothing|inferred|pulls`,
 	} {
 		got := query(t, c, exposureOf+"(since = '2026-11-01 12:29:00', until = '2026-11-01 "+until+"') ORDER BY bucket")
@@ -348,7 +348,7 @@ func TestExposureWithoutStates(t *testing.T) {
 		}
 	}
 	if got, want := query(t, c, "SELECT bucket, used, peak_used, evidence, unseen FROM rate_limit_exposure(since = '2026-11-01 12:29:00', until = '2026-11-01 18:35:00') ORDER BY bucket"),
-		"a\t0\t7\tobserved\tnode\nb\t0\t7\tunknown\tunknown"; got != want {
+		"a\tNULL\t7\tobserved\tnode\nb\t0\t7\tunknown\tunknown"; got != want {
 		t.Errorf("when the window has left the uses behind: %q, want %q", got, want)
 	}
 }

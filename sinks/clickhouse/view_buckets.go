@@ -31,17 +31,13 @@ func (q queries) bucketViews() []view {
 // worst case of the window, as one collector may see what another one does not.
 var exposureSQL = strings.NewReplacer(
 	"<bucket>", "cluster, service, bucket, family",
-	"<place>", "concat(bucket, ' ', family)",
-	"<moves>", "ARRAY JOIN [(arrives, toInt64(uses)), (leaves, -toInt64(uses))] AS move",
-	"<position>", "greatest(move.1, first_grain) AS position",
-	"<target>", "arraySort(x -> (-x.2, x.1), arrayZip(pulled.1, pulled.2))[1].1 AS target",
-	"<of place:", "splitByChar(' ', ", ":bucket>", ")[1]", ":family>", ")[2]",
+	"<of place:", "splitByChar('\\n', ", ":bucket>", ")[1] AS bucket", ":family>", ")[2] AS family",
+	"<most pulled>", mostSQL("pulled"), "<most pulled lately>", mostSQL("pulled_lately"),
 	"<top:", "arrayMap(x -> concat(x.1, '=', toString(x.2)), arraySlice(arraySort(x -> (-x.2, x.1), arrayFilter(x -> x.2 > 0, arrayZip(", ":top>", "))), 1, 5))",
-	"<counted now>", countedSQL("amount"), "<counted lately>", countedSQL("amount_lately"),
+	"<arrives>", "move.3 = 1", "<stays>", "move.3 = 1 AND leaves > last_grain",
 	"<known>", "`limit`",
 	"<lately>", "time <= <until> AND time > <until> - toIntervalSecond(window_seconds)",
-	"<charged>", strings.NewReplacer("<begin>", "<since>", "<begin grain>", "first_grain").Replace(usesSQL),
-	"<present>", strings.NewReplacer("<begin>", "<until>", "<begin grain>", "last_grain").Replace(usesSQL),
+	"<uses>", usesSQL,
 	"<grains>", grainsSQL,
 ).Replace(`WITH
 told AS (
@@ -57,73 +53,50 @@ services AS (
 ),
 states AS (
     SELECT <bucket>, max(evidence) AS state_evidence, argMax((<known>, window_seconds, measure), (near, window_seconds, ifNull(<known>, 0), measure)) AS state,
-        argMaxIf((used, 1), (time, used), used_evidence = 'probed' AND <lately>) AS probe,
+        argMaxIf((ifNull(used, 0), 1), (time, ifNull(used, 0)), used_evidence = 'probed' AND <lately>) AS probe,
         multiIf(probe.2 = 1, 'nothing', countIf(<lately>) = 0, toString(argMax(unseen, (near, unseen))),
             countIf(unseen = 'node' AND <lately>) > 0, 'node', countIf(unseen = 'unknown' AND <lately>) > 0, 'unknown', 'nothing') AS hides
     FROM told GROUP BY <bucket>
 ),
-charged AS (<charged>),
-present AS (<present>),
-nodes AS (
-    SELECT cluster, service, node, position, sumMap(pulls.1, pulls.2) OVER upto AS pulled, <target>,
-        greatest(arraySum(pulled.2) - sum(connections) OVER upto, 0) AS surplus
-    FROM (
-        SELECT cluster, service, node, <position>, sumMapIf([<place>], [move.2], kind = 'pull') AS pulls, sumIf(move.2, kind = 'host') AS connections
-        FROM charged <moves>
-        WHERE kind != 'pod' AND move.1 <= last_grain
-        GROUP BY cluster, service, node, position
-    )
-    WINDOW upto AS (PARTITION BY cluster, service, node ORDER BY position)
+moves AS (
+    SELECT cluster, service, concat(bucket, '\n', family) AS place, node, kind, greatest(move.1, first_grain) AS position, sum(move.2) AS change,
+        sumIf(move.2, <arrives> AND arrives > last_grain - recent_grains) AS lately, maxIf(evidence, <stays>) AS best, sumIf(uses, limited = 1 AND <stays>) AS refusals, countIf(<stays>) AS staying,
+        groupUniqArrayIf(namespace, namespace != '' AND <stays>) AS namespaces, groupUniqArrayIf((namespace, pod), namespace != '' AND pod != '' AND <stays>) AS pods,
+        [sumIf(uses, measure = 'connection' AND <stays>), sumIf(uses, measure = 'request' AND <stays>), sumIf(uses, measure = 'pull' AND <stays>)] AS by_measure,
+        sumMapIf([concat(namespace, '/', workload)], [uses], namespace != '' AND workload != '' AND <stays>) AS workloads, sumMapIf([image], [uses], image != '' AND <stays>) AS images
+    FROM (<uses>)
+    ARRAY JOIN [(arrives, toInt64(uses), 1), (leaves, -toInt64(uses), 0)] AS move
+    WHERE move.1 <= last_grain
+    GROUP BY cluster, service, place, node, kind, position
 ),
 levels AS (
-    SELECT <bucket>, max(level) AS peak, argMax(position, (level, -position)) AS peak_grain
+    SELECT cluster, service, <of place:filled:bucket>, <of place:filled:family>, max(level) AS peak, argMax(position, (level, -position)) AS peak_grain,
+        sum(amount) AS uses_now, sum(amount_lately) AS recently, maxIf(best, own) AS charge_evidence, sumIf(refusals, own) AS refused,
+        uniqExactIf(node, node != '' AND own AND staying > 0) AS node_count, uniqExactArrayIf(namespaces, own) AS namespace_count, uniqExactArrayIf(pods, own) AS pod_count, sumForEachIf(by_measure, own) AS measures,
+        sumMapIf(workloads.1, workloads.2, own) AS workloads, sumMapIf(images.1, images.2, own) AS images, sumMapIf([node], [amount], node != '') AS users
     FROM (
-        SELECT <bucket>, position, change, sum(change) OVER (PARTITION BY <bucket> ORDER BY position) AS level
+        SELECT cluster, service, part.1 AS filled, part.2 AS amount, part.3 AS amount_lately, part.4 AS own, sum(part.2) OVER (PARTITION BY cluster, service, part.1 ORDER BY position) AS level,
+            position, node, best, refusals, staying, namespaces, pods, by_measure, workloads, images
         FROM (
-            SELECT <bucket>, position, sum(amount) AS change
+            SELECT *, lagInFrame((position, target, surplus)) OVER (PARTITION BY cluster, service, node ORDER BY position ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW) AS before
             FROM (
-                SELECT <bucket>, <position>, move.2 AS amount
-                FROM charged <moves>
-                WHERE kind != 'pull' AND move.1 <= last_grain
-                UNION ALL
-                SELECT cluster, service, <of place:shift.1:bucket>, <of place:shift.1:family>, position, shift.2
-                FROM (
-                    SELECT cluster, service, position, surplus, target, lagInFrame(surplus) OVER upto AS surplus_before, lagInFrame(target) OVER upto AS target_before
-                    FROM nodes
-                    WINDOW upto AS (PARTITION BY cluster, service, node ORDER BY position ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW)
-                )
-                ARRAY JOIN [(target, surplus), (target_before, -surplus_before)] AS shift
-                WHERE shift.2 != 0
+                SELECT *, sumMapIf([place], [change], kind = 'pull') OVER upto AS pulled, <most pulled> AS target, greatest(arraySum(pulled.2) - sumIf(change, kind = 'host') OVER upto, 0) AS surplus,
+                    sumMapIf([place], [lately], kind = 'pull') OVER whole AS pulled_lately, greatest(arraySum(pulled_lately.2) - sumIf(lately, kind = 'host') OVER whole, 0) AS surplus_lately
+                FROM moves
+                WINDOW upto AS (PARTITION BY cluster, service, node ORDER BY position), whole AS (PARTITION BY cluster, service, node)
             )
-            GROUP BY <bucket>, position
         )
+        ARRAY JOIN arrayConcat([(place, if(kind = 'pull', 0, change), if(kind = 'pull', 0, lately), 1)],
+            if(before.1 = position, [], [(target, surplus, 0, 0), (before.2, -before.3, 0, 0)]), if(before.1 = 0, [(<most pulled lately>, 0, surplus_lately, 0)], [])) AS part
+        WHERE part.4 = 1 OR part.2 != 0 OR part.3 != 0
     )
-    GROUP BY <bucket>
-),
-now AS (
-    SELECT <bucket>, sum(counted) AS uses_now, sum(counted_lately) AS recently, max(best) AS charge_evidence, sum(refusals) AS refused,
-        uniqExactIf(node, node != '') AS node_count, uniqExactArray(namespaces) AS namespace_count, uniqExactArray(pods) AS pod_count, sumForEach(by_measure) AS measures,
-        sumMap(workloads.1, workloads.2) AS workloads, sumMap(images.1, images.2) AS images, sumMapIf([node], [counted], node != '') AS users
-    FROM (
-        SELECT *, <counted now> AS counted, <counted lately> AS counted_lately
-        FROM (
-            SELECT <bucket>, node, kind, toInt64(sum(uses)) AS amount, toInt64(sumIf(uses, arrives > last_grain - recent_grains)) AS amount_lately,
-                max(evidence) AS best, sumIf(uses, limited = 1) AS refusals, groupUniqArrayIf(namespace, namespace != '') AS namespaces,
-                groupUniqArrayIf((namespace, pod), namespace != '' AND pod != '') AS pods,
-                [sumIf(uses, measure = 'connection'), sumIf(uses, measure = 'request'), sumIf(uses, measure = 'pull')] AS by_measure,
-                sumMapIf([concat(namespace, '/', workload)], [uses], namespace != '' AND workload != '') AS workloads, sumMapIf([image], [uses], image != '') AS images
-            FROM present
-            GROUP BY <bucket>, node, kind
-        )
-        WINDOW own AS (PARTITION BY cluster, service, node)
-    )
-    GROUP BY <bucket>
+    GROUP BY cluster, service, filled
 )
 SELECT cluster, service, bucket, family, if(toInt8(charge_evidence) > toInt8(state_evidence), charge_evidence, state_evidence) AS evidence,
-    toUInt64(if(probe.2 = 1, probe.1, uses_now)) AS used, if(probe.2 = 1, 'probed', 'counted') AS used_evidence, if(hides = '', 'unknown', hides) AS unseen,
-    greatest(toUInt64(peak), used) AS peak_used, if(peak > 0, greatest(toDateTime(peak_grain * grain, 'UTC'), toDateTime(<since>, 'UTC')), NULL) AS peak_time,
+    if(probe.2 = 1, probe.1, if(uses_now = 0 AND hides = 'node', NULL, toUInt64(uses_now))) AS used, if(probe.2 = 1, 'probed', 'counted') AS used_evidence, if(hides = '', 'unknown', hides) AS unseen,
+    if(used IS NULL AND peak <= 0, NULL, greatest(toUInt64(peak), ifNull(used, 0))) AS peak_used, if(peak > 0, greatest(toDateTime(peak_grain * grain, 'UTC'), toDateTime(<since>, 'UTC')), NULL) AS peak_time,
     if(state.2 > 0, state.1, allows) AS <known>, if(used > <known>, 0, <known> - used) AS headroom, if(state.2 > 0, state.2, seconds) AS window_seconds,
-    intDiv(recently * 3600, recent_seconds) AS per_hour,
+    if(used IS NULL, NULL, intDiv(recently * 3600, recent_seconds)) AS per_hour,
     multiIf(used >= <known>, 0, recently > 0 AND intDiv(recently * window_seconds, recent_seconds) > <known>, intDiv(headroom * recent_seconds, recently), NULL) AS exhausted_in_seconds,
     multiIf(arrayMax(measures) > 0, ['connection', 'request', 'pull'][indexOf(measures, arrayMax(measures))], toString(state.3)) AS measure, counts AS unit,
     refused AS limited, node_count AS nodes, namespace_count AS namespaces, pod_count AS pods,
@@ -132,7 +105,6 @@ FROM (
     SELECT *, <grains>, if(watched < <until>, least(recent_grains * grain, greatest(1, dateDiff('second', watched, <until>))), recent_grains * grain) AS recent_seconds
     FROM levels
     FULL JOIN states USING (<bucket>)
-    LEFT JOIN now USING (<bucket>)
     LEFT JOIN services USING (cluster, service)
     WHERE uses_now > 0 OR peak > 0 OR refused > 0 OR probe.2 = 1 OR hides = 'node'
 ) AS exposed
@@ -152,18 +124,17 @@ const (
         FROM (
             SELECT cluster, service, bucket, family, evidence, node, namespace, workload, pod, image, uses, limited, time, measure, side, id, known
             FROM <charges as stored>
-            WHERE time <= <until> AND time >= <begin> - toIntervalSecond((SELECT 2 * greatest(max(slides), 3600) FROM services))
+            WHERE time <= <until> AND time >= <since> - toIntervalSecond((SELECT 2 * greatest(max(window_seconds), 3600) FROM told))
             SETTINGS final = 0
         )
         ORDER BY known DESC LIMIT 1 BY service, id
     ) AS c
     LEFT JOIN services USING (cluster, service)
-    WHERE leaves > <begin grain>
+    WHERE leaves > first_grain
 `
 )
 
-// countedSQL is how much of what a node used of a bucket counts: of its pulls their surplus, where most of them are.
-func countedSQL(amount string) string {
-	return "multiIf(kind != 'pull', " + amount + ", row_number() OVER (PARTITION BY cluster, service, node, kind ORDER BY " + amount + " DESC, bucket, family) > 1, 0, " +
-		"greatest(sumIf(" + amount + ", kind = 'pull') OVER own - sumIf(" + amount + ", kind = 'host') OVER own, 0))"
+// mostSQL is where the most pulls are, of numbers by place.
+func mostSQL(pulls string) string {
+	return "arraySort(x -> (-x.2, x.1), arrayZip(" + pulls + ".1, " + pulls + ".2))[1].1"
 }

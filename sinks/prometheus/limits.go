@@ -38,7 +38,7 @@ var Fullest = []Metric[flow.Bucket]{
 		Name:   MetricRateLimitUsed,
 		Help:   "Uses of a service by one address prefix in the window that slides; of the service's fullest prefixes only.",
 		Labels: bucketLabels,
-		Set:    func(b *flow.Bucket) (float64, bool) { return float64(b.Used), true },
+		Set:    func(b *flow.Bucket) (float64, bool) { return float64(b.Used), b.Seen() },
 	},
 	{
 		Name:   MetricRateLimitLimit,

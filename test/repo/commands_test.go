@@ -72,10 +72,15 @@ func TestSettings(t *testing.T) {
 		if err := os.WriteFile(settings, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
+		if strings.HasPrefix(text, "limits:") { // a catalogue of rate limits
+			return exec.Command(bin, "replay", "--rate-limits-catalogue", settings, os.DevNull).CombinedOutput()
+		}
 		return exec.Command(bin, "--config", settings, "docs", "settings").CombinedOutput()
 	}
-	if _, err := take("no_such: key\n"); err == nil {
-		t.Fatal("any settings are taken")
+	for _, wrong := range []string{"no_such: key\n", "limits:\n  - no_such: key\n"} {
+		if _, err := take(wrong); err == nil {
+			t.Fatalf("any settings are taken: %s", wrong)
+		}
 	}
 	for _, file := range files(t) {
 		if path.Ext(file) != ".md" {

@@ -590,7 +590,7 @@ ORDER BY column != '', table != 'all', bytes DESC, table, column LIMIT {limit:UI
 			cluster, service, bucket,
 			{"family", "address family towards the service: ipv4 behind a NAT64"},
 			{"evidence", "how the prefix is known"},
-			{"used", "uses in the service's window that ends with this one"},
+			{"used", "uses in the service's window that ends with this one; unknown where nothing was counted and what nodes do could not be seen"},
 			{"used_evidence", "probed where the service itself said what is left"},
 			{"unseen", "node where what the nodes themselves did is missing"},
 			{"peak_used", "most uses in any window of that length that ends in this one"},
