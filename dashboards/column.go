@@ -6,7 +6,8 @@ import "strings"
 type Column struct {
 	Name   string // as the query returns it
 	Title  string
-	Unit   Unit // empty: the panel's
+	Unit   Unit   // empty: the panel's
+	Empty  string // what an empty text is shown as
 	Levels []Level
 	Link   *Link
 }
@@ -23,15 +24,14 @@ type Var struct{ Variable, Column string }
 
 // column returns the column of that name as all tables show it.
 func column(name string) Column {
-	c := Column{Name: name, Title: strings.ReplaceAll(strings.TrimSuffix(strings.TrimSuffix(name, "_percent"), "_ms"), "_", " ")}
-	switch {
-	case strings.HasSuffix(name, "_percent"):
-		c.Unit = Percent
-	case strings.HasSuffix(name, "_ms"):
-		c.Unit = Millis
-	case strings.HasSuffix(name, "_seconds"):
-		c.Unit = Seconds
-	case strings.HasPrefix(name, "bytes"):
+	c := Column{Name: name, Title: name}
+	for suffix, unit := range map[string]Unit{"_percent": Percent, "_ms": Millis, "_seconds": Seconds} {
+		if stem, ok := strings.CutSuffix(name, suffix); ok {
+			c.Title, c.Unit = stem, unit
+		}
+	}
+	c.Title = strings.ReplaceAll(c.Title, "_", " ")
+	if strings.HasPrefix(name, "bytes") {
 		c.Unit = Bytes
 	}
 	if own, ok := known[name]; ok {
@@ -80,7 +80,12 @@ var known = map[string]Column{
 	"window_seconds": {Title: "window"}, "exhausted_in_seconds": {Title: "exhausted in"}, "per_hour": {Title: "an hour", Unit: PerHour},
 	"ready_ipv6": {Title: "ready IPv6"}, "ready_ipv4": {Title: "ready IPv4"},
 	"completeness_percent": {Title: "observed", Levels: seenLevels},
-	"used_percent":         {Title: "used", Levels: fullLevels},
+	"used_percent":         {Title: "used share", Levels: fullLevels},
+	"failed_percent":       {Title: "failed share"},
+	"percent":              {Title: "share", Unit: Percent},
+	"expected_seconds":     {Title: "expected time"},
+	"observed_seconds":     {Title: "observed time"},
+	"lost_seconds":         {Title: "time lost"},
 
 	"namespace": {Unit: Text, Link: &Link{UID: needsUID, Title: "What it still needs IPv4 for", Vars: []Var{{"namespace", "namespace"}}}},
 	"workload":  {Unit: Text, Link: &Link{UID: workloadUID, Title: "This workload", Vars: []Var{{"namespace", "namespace"}, {"workload", "workload"}}}},

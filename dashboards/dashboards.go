@@ -139,6 +139,16 @@ func (d Dashboard) Variables() []Variable {
 	return list
 }
 
+// ofNodes returns a table with a name for what has no namespace: what the nodes themselves do.
+func ofNodes(p Panel) Panel {
+	for i := range p.Columns {
+		if p.Columns[i].Name == "namespace" {
+			p.Columns[i].Empty = "nodes"
+		}
+	}
+	return p
+}
+
 // asked returns a table that shows the answer to a named query.
 func asked(id int, name string, width, height int) Panel {
 	q, _ := cookbook.Find(name) // a panel that asks nothing is found by the tests

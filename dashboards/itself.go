@@ -31,9 +31,9 @@ func itself() Dashboard {
 					Live: []Series{{Metric: hubble.MetricConnectedNodes, Legend: "nodes"}},
 				},
 				{
-					ID: 13, Title: "Flows by node", Doc: "As the heartbeats of the nodes count them, a minute. A node without a line was not watched.",
+					ID: 13, Title: "Flows by node", Doc: "As the heartbeats of the nodes count them, a minute. A point stands for a minute at least, as heartbeats do. A node without a line was not watched.",
 					Kind: TimeSeries, Unit: PerMinute, Width: 12, Height: 8, Stacked: true,
-					SQL: fill("SELECT toStartOfInterval(`to`, toIntervalSecond({step:UInt32})) AS time, toString(node) AS name, sum(flows) / <minutes> AS flows\n" +
+					SQL: fill("SELECT toStartOfInterval(`to`, toIntervalSecond(<beat step>)) AS time, toString(node) AS name, sum(flows) / (<beat step> / 60) AS flows\n" +
 						"FROM heartbeats\nWHERE `to` >= <since> AND `to` < <until> AND <cluster>\nGROUP BY time, name\nORDER BY time, name"),
 				},
 				asked(14, "completeness", 12, 8),

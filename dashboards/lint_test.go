@@ -134,14 +134,12 @@ func lintPanel(p dashboards.Panel, uids map[string]bool) (complaints []string) {
 			complain("its levels do not ascend")
 		}
 	}
-	names := map[string]bool{}
+	titles := map[string]bool{}
 	for _, c := range p.Columns {
-		names[c.Name] = true
-	}
-	for _, c := range p.Columns {
-		if c.Title == "" {
-			complain("column %q has no title", c.Name)
+		if c.Title == "" || titles[c.Title] {
+			complain("column %q has no title of its own: %q", c.Name, c.Title)
 		}
+		titles[c.Title] = true
 		if c.Link == nil {
 			continue
 		}
@@ -192,6 +190,9 @@ func TestLintComplains(t *testing.T) {
 		"two are called": func(_ *dashboards.Dashboard, p *dashboards.Panel) { p.Title = "Observed" },
 		"leads nowhere": func(_ *dashboards.Dashboard, p *dashboards.Panel) {
 			p.Columns = []dashboards.Column{{Name: "x", Title: "x", Link: &dashboards.Link{UID: "y"}}}
+		},
+		"has no title of its own: \"x\"": func(_ *dashboards.Dashboard, p *dashboards.Panel) {
+			p.Columns = []dashboards.Column{{Name: "x", Title: "x"}, {Name: "y", Title: "x"}}
 		},
 		"has no legend": func(_ *dashboards.Dashboard, p *dashboards.Panel) { p.Live = []dashboards.Series{{Metric: "x"}} },
 		"that of a counter": func(_ *dashboards.Dashboard, p *dashboards.Panel) {

@@ -33,26 +33,26 @@ func prefixes() Dashboard {
 			{Title: "Prefixes", Panels: []Panel{
 				{
 					ID: 20, Title: "Fullest prefixes", Doc: "Share that is given out, as last seen.",
-					Kind: Bars, Unit: Percent, Width: 8, Height: 10, Levels: fullLevels, Max: 100, Limit: 20,
+					Kind: Bars, Unit: Percent, Width: 24, Height: 8, Levels: fullLevels, Max: 100, Limit: 20,
 					SQL: fill(`SELECT concat(if(prefix = '', concat(kind, ' ', toString(family)), prefix), if(node = '', '', concat(' on ', node))) AS name, used_percent
 FROM prefix_plan
 WHERE used_percent IS NOT NULL AND <cluster>
 ORDER BY used_percent DESC, name <limit>`),
 				},
-				asked(21, "prefixes", 16, 10),
+				asked(21, "prefixes", 24, 10),
 			}},
 			{Title: "Services", Panels: []Panel{
 				asked(30, "services", 24, 10),
 				{
 					ID: 31, Title: "Connections to services by family", Doc: "A minute.",
-					Kind: TimeSeries, Unit: PerMinute, Width: 12, Height: 9, Stacked: true,
+					Kind: TimeSeries, Unit: PerMinute, Width: 24, Height: 8, Stacked: true,
 					SQL: fill(`SELECT <step> AS time, concat(destination_service, ' ', toString(family)) AS service, count() / <minutes> AS connections
 FROM each_connection
 WHERE <in window> AND destination_service != '' AND <family> AND <destination>
 GROUP BY time, service
 ORDER BY time, service`),
 				},
-				asked(32, "findings", 12, 9),
+				asked(32, "findings", 24, 9),
 			}},
 		},
 	}

@@ -51,6 +51,7 @@ var common = strings.NewReplacer(
 	"<since>", since, "<until>", until,
 	"<step>", "toStartOfInterval(first, toIntervalSecond("+step+"))",
 	"<minutes>", "("+step+" / 60)",
+	"<beat step>", "greatest("+step+", 60)", // a heartbeat stands for a minute: of a shorter point it would fill one and leave the next ones empty
 	"<cluster>", either("cluster", "cluster"),
 	"<namespace>", either("namespace", "namespace"),
 	"<family>", either("family", "family"),

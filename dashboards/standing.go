@@ -59,8 +59,8 @@ GROUP BY namespace
 HAVING sum(connections) > 0
 ORDER BY share, name <limit>`),
 				},
-				asked(31, "adoption-by-namespace", 16, 10),
-				asked(32, "adoption-by-workload", 24, 10),
+				ofNodes(asked(31, "adoption-by-namespace", 16, 10)),
+				ofNodes(asked(32, "adoption-by-workload", 24, 10)),
 			}},
 		},
 	}

@@ -75,7 +75,7 @@ WHERE <in window> AND <family> AND <destination>
 GROUP BY ALL
 ORDER BY connections DESC, source, port, family <limit>`),
 				},
-				asked(32, "ipv4-dependencies", 24, 9),
+				ofNodes(asked(32, "ipv4-dependencies", 24, 9)),
 				asked(33, "drops", 12, 9),
 				asked(34, "recent", 12, 9),
 			}},

@@ -58,7 +58,7 @@ func defaultCluster() clusterConfig {
 func (c *clusterConfig) sections(watch bool) sections {
 	all := sections{newSection("enrich", false, &c.enrich), newSection("pulls", false, &c.pulls), newSection("inventory", false, &c.inventory), newSection("rate_limits", false, &c.limits)}
 	if watch {
-		all = append(all, newSection("kubernetes", false, &c.watch), newSection("probe", false, &c.probe))
+		all = append(all, newSection("kubernetes", false, &c.watch), newSection("rate_limits.probe", false, &c.probe))
 	}
 	return all
 }

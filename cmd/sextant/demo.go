@@ -28,10 +28,11 @@ type demoCmd struct {
 	Engine  string `env:"SEXTANT_ENGINE" help:"ClickHouse engine to run: a clickhouse binary or libchdb.so; without it, it is looked for." placeholder:"PATH"`
 	DataDir string `env:"SEXTANT_DATA_DIR" help:"Where the engine keeps its data; with --once, a folder that is removed in the end." default:"${data_dir}" placeholder:"DIR"`
 
-	plant    *plant
-	httpCfg  httpConfig
-	uiCfg    uiConfig
-	settings sections
+	plant     *plant
+	httpCfg   httpConfig
+	uiCfg     uiConfig
+	settings  sections
+	ownEngine bool // and no server that the settings name
 }
 
 func (cmd *demoCmd) init() {
@@ -40,7 +41,6 @@ func (cmd *demoCmd) init() {
 	cmd.httpCfg.Listen = "localhost:9646"
 	cmd.plant.clickhouseCfg.Address = ""
 	cmd.plant.clickhouseCfg.StoreUUID = true
-	cmd.plant.clusterCfg.enrich.Labels = []string{"team"} // of the recorded namespaces
 	cmd.settings = append(sections{newSection("http", true, &cmd.httpCfg), newSection("ui", false, &cmd.uiCfg)}, cmd.plant.sections(false)...)
 	cmd.Plugins = cmd.settings.plugins()
 }
@@ -51,6 +51,9 @@ const onceDeadline = 55 * time.Second
 // Run plays the recorded cluster to the same collector that `sextant run` is.
 func (cmd *demoCmd) Run(a *app) error {
 	cmd.settings.apply()
+	if enrich := &cmd.plant.clusterCfg.enrich; len(enrich.Labels) == 0 {
+		enrich.Labels = []string{"team"} // of the recorded namespaces
+	}
 	if onTerminal(a) && !cmd.Once && a.log.Level == slog.LevelInfo { // the line of progress says enough
 		a.log.Level = slog.LevelWarn
 		a.logger = newLogger(a.log, a.stderr)
@@ -200,6 +203,7 @@ func (cmd *demoCmd) startEngine(a *app) (done <-chan error, stop func(), err err
 		return nil, nil, err
 	}
 	useEngine(cfg, server.State())
+	cmd.ownEngine = true
 	ctx, cancel := context.WithCancel(context.WithoutCancel(a.ctx))
 	ended := make(chan error, 1)
 	exited := make(chan struct{})
@@ -255,6 +259,18 @@ func recordedState() (dir string, remove func(), err error) {
 	return dir, remove, nil
 }
 
+// where returns the flags by which the other commands find the demo's store, none where they look for it there anyway.
+func (cmd *demoCmd) where() string {
+	cfg := cmd.plant.clickhouseCfg
+	switch {
+	case cmd.ownEngine && cmd.DataDir == dataDir():
+		return ""
+	case cmd.ownEngine:
+		return " --data-dir " + cmd.DataDir
+	}
+	return " --clickhouse " + cfg.Address + " --clickhouse-database " + cfg.Database
+}
+
 func (cmd *demoCmd) welcome(cluster *playback.Cluster, peers []string, httpAddr, uiAddr string) string {
 	cfg := cmd.plant.clickhouseCfg
 	_, port, _ := net.SplitHostPort(httpAddr)
@@ -262,18 +278,22 @@ func (cmd *demoCmd) welcome(cluster *playback.Cluster, peers []string, httpAddr,
 	if _, port, err := net.SplitHostPort(uiAddr); err == nil {
 		ui = "http://localhost:" + port + "/"
 	}
+	login := ""
+	if cmd.ownEngine {
+		login = fmt.Sprintf(", user %s, password in %s", cfg.Username, cfg.PasswordFile)
+	}
 	var text strings.Builder
 	fmt.Fprintf(&text, `
 Sextant runs. It follows a recorded two-node Cilium cluster, which plays %s again and again:
   dashboards   %s
   Hubble       %s and %s (real gRPC)
-  ClickHouse   %s, database %s
+  ClickHouse   %s, database %s%s
   metrics      http://localhost:%s/metrics
 
 Three questions to ask in another terminal:
-`, cluster.Span().Round(time.Second), ui, peers[0], peers[1], cfg.Address, cfg.Database, port)
+`, cluster.Span().Round(time.Second), ui, peers[0], peers[1], cfg.Address, cfg.Database, login, port)
 	for _, q := range questions[:3] {
-		fmt.Fprintf(&text, "\n  # %s\n  %s sql %q\n", q.Question, os.Args[0], q.oneLine())
+		fmt.Fprintf(&text, "\n  # %s\n  %s sql %q%s\n", q.Question, os.Args[0], q.oneLine(), cmd.where())
 	}
 	text.WriteString("\nsextant sql takes any ClickHouse SQL on the tables flows, connections, gaps, heartbeats, pulls, inventory, charges and buckets. Ctrl-C ends the demo.\n\n")
 	return text.String()

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"time"
 
 	"github.com/alecthomas/kong"
 
@@ -17,7 +18,7 @@ import (
 type generateCmd struct {
 	kong.Plugins
 	What string `arg:"" enum:"dashboards,rules,docs,all" default:"all" help:"What to write: dashboards (Grafana's JSON), rules (alerts for Prometheus, its operator and Grafana), docs (runbooks) or all."`
-	Dir  string `help:"Folder to write to." default:"dashboards/generated" placeholder:"DIR"`
+	Dir  string `help:"Folder to write to; none: dashboards/generated below this one." default:"dashboards/generated" placeholder:"DIR"`
 
 	cfg      dashboards.Config
 	settings sections
@@ -36,8 +37,15 @@ func (cmd *generateCmd) Run(a *app) error {
 		return err
 	}
 	for _, text := range cmd.cfg.AllowIPv4 {
-		if entry, err := dashboards.ParseAllow(text); err == nil && !entry.InMetrics() {
-			a.logger.Warn("metrics have neither names nor addresses: only the alert that Grafana makes of the history heeds this entry", "alerts.allow_ipv4", text)
+		entry, err := dashboards.ParseAllow(text)
+		if err != nil {
+			return fmt.Errorf("alerts.allow_ipv4: %w", err)
+		}
+		if !entry.Until.After(time.Now()) {
+			a.logger.Warn("this entry has ended: what it allowed is alerted about", "entry", text)
+		}
+		if !entry.InMetrics() {
+			a.logger.Warn("metrics have neither names nor addresses: only the alert that Grafana makes of the history heeds this entry", "entry", text)
 		}
 	}
 	files, err := generated(cmd.What, cmd.cfg)

@@ -33,7 +33,7 @@ func serveHTTP(cfg httpConfig, reg *prometheus.Registry, ready func() error) (ad
 	}
 	all, err := listen(cfg.Listen)
 	if err != nil {
-		return "", nil, fmt.Errorf("listen for /metrics (http.listen): %w", err)
+		return "", nil, fmt.Errorf("listen for /metrics (http.listen): %w; --listen names another address", err)
 	}
 	server := &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second}
 	for _, l := range all {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 	"text/tabwriter"
@@ -21,7 +22,7 @@ import (
 
 type reportCmd struct {
 	kong.Plugins
-	Output  string `help:"Form of the report: text or json." enum:"text,json" default:"text"`
+	Format  string `help:"Form of the report: text or json." enum:"text,json" default:"text"`
 	Service string `help:"Only this limit, by its name in the catalogue." placeholder:"NAME"`
 	Cluster string `help:"Only this cluster."`
 	Since   string `help:"Begin of the time in which buckets were full at most: how long ago (90m, 7d) or a time (2026-11-24T03:27:00Z)." default:"24h" placeholder:"TIME"`
@@ -44,8 +45,15 @@ func (cmd *reportCmd) init() {
 type report struct {
 	Since    time.Time       `json:"since"`
 	Until    time.Time       `json:"until"`
+	Observed []shareReport   `json:"observed"` // of each cluster; none: nothing was
 	Limits   []limitReport   `json:"limits"`
 	Warnings []warningReport `json:"warnings"`
+}
+
+// shareReport is how much of its nodes' time was observed of a cluster.
+type shareReport struct {
+	Cluster string  `json:"cluster"`
+	Percent float64 `json:"completeness_percent"`
 }
 
 // limitReport is one limit with its buckets, the fullest first, and what would become of them in other networks.
@@ -86,7 +94,7 @@ type warningReport struct {
 func (cmd *reportCmd) Run(a *app) error {
 	cmd.settings.apply()
 	now := time.Now().UTC()
-	r := &report{Limits: []limitReport{}, Warnings: []warningReport{}}
+	r := &report{Observed: []shareReport{}, Limits: []limitReport{}, Warnings: []warningReport{}}
 	var err error
 	if r.Since, err = moment(cmd.Since, now); err != nil {
 		return fmt.Errorf("--since: %w", err)
@@ -109,7 +117,7 @@ func (cmd *reportCmd) Run(a *app) error {
 		for _, l := range catalogue.Limits() {
 			names = append(names, l.Name)
 		}
-		return fmt.Errorf("--service: no limit is called %q%s", cmd.Service, nearest(cmd.Service, names))
+		return fmt.Errorf("--service: no limit is called %q%s\nsextant docs limits prints all that come with Sextant", cmd.Service, nearest(cmd.Service, names))
 	}
 	if err := findStore(&cmd.cfg, cmd.DataDir); err != nil {
 		return err
@@ -125,7 +133,7 @@ func (cmd *reportCmd) Run(a *app) error {
 	if err := cmd.fill(a.ctx, r, db, catalogue); err != nil {
 		return err
 	}
-	if cmd.Output == "json" {
+	if cmd.Format == "json" {
 		encoder := json.NewEncoder(a.stdout)
 		encoder.SetIndent("", "  ")
 		encoder.SetEscapeHTML(false)
@@ -138,6 +146,14 @@ func (cmd *reportCmd) Run(a *app) error {
 func (cmd *reportCmd) fill(ctx context.Context, r *report, db *clickhouse.DB, catalogue *bucket.Catalogue) error {
 	values := window(r.Since, r.Until)
 	values["cluster"], values["service"] = cmd.Cluster, cmd.Service
+	shares, err := ask(clickhouse.WithParameters(ctx, values), db, observedQuery)
+	if err != nil {
+		return fmt.Errorf("ask for what was observed: %w", err)
+	}
+	for _, row := range shares {
+		percent, _ := strconv.ParseFloat(fmt.Sprint(row["percent"]), 64)
+		r.Observed = append(r.Observed, shareReport{fmt.Sprint(row["cluster"]), percent})
+	}
 	rows, err := ask(clickhouse.WithParameters(ctx, values), db, exposureQuery)
 	if err != nil {
 		return fmt.Errorf("ask for buckets: %w", err)
@@ -168,6 +184,11 @@ func (cmd *reportCmd) fill(ctx context.Context, r *report, db *clickhouse.DB, ca
 	}
 	return nil
 }
+
+const observedQuery = `SELECT cluster, round(100 * sum(observed_seconds) / sum(expected_seconds), 2) AS percent
+FROM completeness(since = {since:DateTime64(3, 'UTC')}, until = {until:DateTime64(3, 'UTC')})
+WHERE expected_seconds > 0 AND ({cluster:String} = '' OR cluster = {cluster:String})
+GROUP BY cluster ORDER BY cluster`
 
 const exposureQuery = `SELECT service, cluster, bucket, family, evidence, used, limit, headroom, window_seconds, peak_used, peak_time, per_hour,
     exhausted_in_seconds, used_evidence, unseen, limited, measure, unit, nodes, namespaces, pods, top_workloads, top_nodes, top_images
@@ -307,6 +328,16 @@ func askWarnings(ctx context.Context, db *clickhouse.DB, values map[string]strin
 // print writes the report for people.
 func (r *report) print(w io.Writer) error {
 	fmt.Fprintf(w, "Rate limits at %s, and how full buckets were at most since %s\n", r.Until.Format(time.DateTime), r.Since.Format(time.DateTime))
+	for _, share := range r.Observed {
+		fmt.Fprintf(w, "  %s: %v %% of its nodes' time since then was observed", printable(share.Cluster), share.Percent)
+		if share.Percent < 100 {
+			fmt.Fprint(w, ": numbers are the least that they can be")
+		}
+		fmt.Fprintln(w)
+	}
+	if len(r.Observed) == 0 {
+		fmt.Fprintln(w, "  nothing was observed in this time, so that none of what is missing below is a no")
+	}
 	if len(r.Limits) == 0 {
 		fmt.Fprintln(w, "\nNo use of a limited service was seen.")
 	}
@@ -314,6 +345,9 @@ func (r *report) print(w io.Writer) error {
 		if err := r.Limits[i].print(w); err != nil {
 			return err
 		}
+	}
+	if len(r.Limits) > 0 {
+		fmt.Fprint(w, legend)
 	}
 	if len(r.Warnings) > 0 {
 		fmt.Fprintln(w, "\nBefore it hurts")
@@ -323,6 +357,18 @@ func (r *report) print(w io.Writer) error {
 	}
 	return nil
 }
+
+const legend = `
+How to read it
+  used         uses in the service's own window; + where what nodes did themselves is missing, ? where a number is not known
+  at most      the most that it was in such a window
+  an hour      uses an hour, at the speed of the last sixth of the window
+  full in      when the limit is reached at that speed; - where it is not going to be
+  known        how it is known with which address these uses leave, and whether they were counted or the service told them (probed)
+  shared by    whose uses these are
+  most by      the five that used most; what nodes did themselves is no workload's
+  otherwise    uses in the fullest bucket, its share of the limit, how many buckets are over it
+`
 
 func (l *limitReport) print(w io.Writer) error {
 	allows := "an unpublished number of"
@@ -340,6 +386,10 @@ func (l *limitReport) print(w io.Writer) error {
 	}
 	if err := table.Flush(); err != nil {
 		return err
+	}
+	connections := slices.ContainsFunc(l.Buckets, func(b map[string]any) bool { return b["measure"] == flow.MeasureConnection.String() })
+	if connections && l.Unit != "connections" {
+		fmt.Fprintf(w, "  where only connections show, and not what is in them, each counts as one of the %s\n", l.Unit)
 	}
 	for _, b := range l.Buckets {
 		name := or(printable(fmt.Sprint(b["bucket"])), "not known")

@@ -47,6 +47,9 @@ func TestReport(t *testing.T) {
 		dockerHub + ": Docker Hub, pulls without an account\n  100 pulls in 6h,",
 		"most by workloads: ci/image-build=91, ci/runner=45",
 		"2001:db8:a::/64: what nodes did themselves, image pulls among it, does not show and is missing",
+		"% of its nodes' time since then was observed",
+		"where only connections show, and not what is in them, each counts as one of the pulls",
+		"\nHow to read it\n",
 		"150+", // and what node-2 pulled
 		"2 nodes (node-1, node-2) have addresses in 2001:db8:a::/64: registry-1.docker.io allows them 100 pulls in 6h together, 50 each",
 		"2 nodes (node-1, node-2) have private IPv4 addresses",
@@ -56,7 +59,7 @@ func TestReport(t *testing.T) {
 		}
 	}
 
-	text, err = reported(t, c, "--output", "json", "--service", dockerHub)
+	text, err = reported(t, c, "--format", "json", "--service", dockerHub)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"reflect"
 	"slices"
 	"strings"
 
@@ -167,6 +168,10 @@ func (s *settings) Resolve(_ *kong.Context, _ *kong.Path, flag *kong.Flag) (any,
 	}
 	switch node.Kind {
 	case yaml.ScalarNode:
+		scan := kong.ScanFromTokens(kong.Token{Type: kong.FlagValueToken, Value: node.Value})
+		if err := flag.Mapper.Decode(&kong.DecodeContext{Value: flag.Value, Scan: scan}, reflect.New(flag.Target.Type()).Elem()); err != nil {
+			return nil, fmt.Errorf("%s:%d: %s: %w", s.path, node.Line, key(flag), err)
+		}
 		return node.Value, nil
 	case yaml.SequenceNode:
 		var list []string

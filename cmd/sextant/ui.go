@@ -30,7 +30,7 @@ func serveUI(cfg uiConfig, store clickhouse.Config, registry *prometheus.Registr
 	}
 	listeners, err := listen(cfg.Listen)
 	if err != nil {
-		return "", nil, fmt.Errorf("listen for the page (ui.listen): %w", err)
+		return "", nil, fmt.Errorf("listen for the page (ui.listen): %w; --ui-listen names another address", err)
 	}
 	open := !listeners.loopback()
 	if open {

@@ -275,6 +275,12 @@ func TestNodesWithoutNames(t *testing.T) {
 				{r.connection("", "2001:db8:a::1", r.byHost("node-1"))},
 			}
 		}, 1},
+		{"the address has other names in between", func(r *rig) [][]any {
+			return [][]any{
+				{r.connection(hub, "2001:db8:a::1"), r.connection("cdn.example.com", "2001:db8:a::1"), r.connection(hub, "2001:db8:a::1")},
+				{r.connection("", "2001:db8:a::1", r.byHost("node-1"))},
+			}
+		}, 2},
 		{"tokens", func(r *rig) [][]any {
 			return [][]any{
 				{r.connection(hub, "2001:db8:a::1"), r.connection("auth.docker.io", "2001:db8:a::1", other("2001:db8:ffff::22"))},

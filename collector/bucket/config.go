@@ -13,7 +13,7 @@ type Config struct {
 	Catalogue string        `yaml:"catalogue" doc:"YAML file of limits beside those that are known: a list under limits, each with name, hosts, unit, limit, window, ipv4_length, ipv6_length …; one with the name of a known limit changes what it says of it"`
 	Mirrors   []string      `yaml:"mirrors" doc:"registries whose images the nodes really pull from elsewhere, a mirror or a cache that pulls through, as docker.io=mirror.example.com: node pulls are then not charged to the registry, but to the mirror where that has a limit"`
 	Pools     []string      `yaml:"pools" doc:"addresses with which traffic leaves the network behind the nodes, as FROM=ADDRESS: FROM is nat64 for what a NAT64 translates, ipv4 or ipv6 for all else of a family, or a prefix that the nodes' or pods' addresses lie in; the longest prefix goes first. ADDRESS may be a prefix where there are several, which then counts as one"`
-	Every     time.Duration `yaml:"every" doc:"how often the buckets are told that have changed"`
+	Every     time.Duration `yaml:"every" doc:"how often the buckets are told that have changed; each is told every ten minutes though it has not"`
 	MemoryMB  int           `yaml:"memory_mb" doc:"most memory for the buckets, in MiB; beyond it those that were used least lately are let go of, which is counted and told"`
 }
 

@@ -35,39 +35,45 @@ func TestHeld(t *testing.T) {
 		return func(c *flow.Connection) { c.Destination.IP = ip(a) }
 	}
 	requested := r.connection(hub, "2001:db8:a::1")
+	answer := r.answer(&requested, "GET", "http://registry-1.docker.io/v2/a/manifests/1", 200)
 	nameless := r.connection("", "2001:db8:a::1", r.byHost("node-1"), other("2001:db8:ffff::21"))
 	steps := []struct {
 		name    string
-		batch   flow.Batch // which is told
+		batch   *flow.Batch // which is told
 		held    []flow.Connection
 		charges int // of those that are held
 	}{
-		{"nothing", flow.Batch{}, nil, 0},
-		{"pods and a node", flow.Batch{}, []flow.Connection{
+		{"nothing", &flow.Batch{Connections: []flow.Connection{r.connection("quay.io", "192.0.2.1", other("2001:db8:ffff::30"))}}, nil, 0},
+		{"pods and a node", &flow.Batch{}, []flow.Connection{
 			r.connection(hub, "2001:db8:a::1"), r.connection("quay.io", "192.0.2.1"), r.connection(hub, "2001:db8:a::2", r.byHost("node-2")),
 			r.connection("www.example.com", "192.0.2.1"),
 		}, 5},
-		{"a node's, to where others are known to go", flow.Batch{}, []flow.Connection{
+		{"a node's, to where others are known to go", &flow.Batch{}, []flow.Connection{
 			r.connection("", "2001:db8:a::1", r.byHost("node-1")), r.connection(hub, "2001:db8:a::1"),
 		}, 4},
-		{"a node's that was told is still to be known", flow.Batch{Connections: []flow.Connection{nameless}}, []flow.Connection{
+		{"a node's that was told is still to be known", &flow.Batch{Connections: []flow.Connection{nameless}}, []flow.Connection{
 			r.connection(hub, "2001:db8:a::1", other("2001:db8:ffff::21")),
 		}, 4},
-		{"… and is no more when others go there, too", flow.Batch{}, []flow.Connection{
+		{"… and is no more when others go there, too", &flow.Batch{}, []flow.Connection{
 			r.connection("www.example.com", "2001:db8:a::1", other("2001:db8:ffff::21")),
+			r.connection(hub, "2001:db8:a::1", other("2001:db8:ffff::23")),
 			r.connection(hub, "2001:db8:a::1", other("2001:db8:ffff::22")), r.connection("quay.io", "2001:db8:a::1", other("2001:db8:ffff::22")),
 			r.connection("", "2001:db8:a::1", r.byHost("node-1"), other("2001:db8:ffff::22")),
-		}, 3},
-		{"requests can be seen", flow.Batch{Records: []flow.Record{r.answer(&requested, "GET", "http://registry-1.docker.io/v2/a/manifests/1", 200)}},
-			[]flow.Connection{requested}, 0},
-		{"before the window", flow.Batch{Connections: []flow.Connection{r.connection("www.example.com", "192.0.2.1", at(24*time.Hour))}},
-			[]flow.Connection{r.connection(hub, "2001:db8:a::1")}, 2},
-		{"after all that came", flow.Batch{}, []flow.Connection{r.connection(hub, "2001:db8:a::1", at(240*time.Hour))}, 2},
+		}, 5},
+		{"what was only held is not learnt", &flow.Batch{Connections: []flow.Connection{
+			r.connection("", "2001:db8:a::1", r.byHost("node-1"), other("2001:db8:ffff::23")),
+		}}, nil, 0},
+		{"requests can be seen", &flow.Batch{Records: []flow.Record{answer}}, []flow.Connection{requested}, 0},
+		{"before the window", &flow.Batch{Connections: []flow.Connection{
+			r.connection("www.example.com", "192.0.2.1", at(24*time.Hour)),
+		}}, []flow.Connection{r.connection(hub, "2001:db8:a::1")}, 2},
+		{"after all that came", &flow.Batch{Connections: []flow.Connection{
+			r.connection(hub, "192.0.2.1", at(24*time.Hour)),
+		}}, []flow.Connection{r.connection(hub, "2001:db8:a::1", at(240*time.Hour))}, 2},
 	}
-	feed := func(s *bucket.Stage, b flow.Batch) *flow.Batch {
-		b.Records, b.Connections = slices.Clone(b.Records), slices.Clone(b.Connections)
-		s.Process(&flow.Batch{Records: b.Records})
-		told := &flow.Batch{Connections: b.Connections}
+	feed := func(s *bucket.Stage, b *flow.Batch) *flow.Batch {
+		s.Process(&flow.Batch{Records: slices.Clone(b.Records)})
+		told := &flow.Batch{Connections: slices.Clone(b.Connections)}
 		s.Flush(told, false)
 		return told
 	}
@@ -92,7 +98,7 @@ func TestHeld(t *testing.T) {
 				t.Errorf("%s: %d charges and %d buckets held, want %d and none", step.name, len(held.Charges), len(held.Buckets), step.charges)
 			}
 		}
-		got, want = feed(watched, flow.Batch{}), feed(alone, flow.Batch{})
+		got, want = feed(watched, &flow.Batch{}), feed(alone, &flow.Batch{})
 		if diff := cmp.Diff(texts(want.Buckets), texts(got.Buckets)); diff != "" {
 			t.Errorf("%s: buckets (-want +got):\n%s", step.name, diff)
 		}

@@ -53,7 +53,7 @@ func TestLive(t *testing.T) {
 // TestAgain: a bucket of which there is something to say is told every ten minutes though it stays as it is, and not much more
 // often; one that is empty is told once.
 func TestAgain(t *testing.T) {
-	for _, every := range []time.Duration{time.Second, 30 * time.Second, time.Hour} {
+	for _, every := range []time.Duration{7 * time.Second, 30 * time.Second, time.Hour} {
 		synctest.Test(t, func(t *testing.T) {
 			r := newRig(t, "", func(c *bucket.Config) { c.Every = every })
 			r.Live = true

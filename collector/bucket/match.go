@@ -56,9 +56,9 @@ func (s *Stage) learnLocked(b *flow.Batch, c *flow.Connection) {
 	t := s.nameLocked(c.Destination.Name)
 	before, known := s.sockets.get(at)
 	switch {
-	case !known && t == nil, known && before == t:
+	case !known && t == nil, known && (before == t || before == several):
 		return
-	case known && t == nil, known && before != t && before != several:
+	case known:
 		s.sockets.put(at, several)
 		return
 	}

@@ -169,7 +169,7 @@ func TestUnseen(t *testing.T) {
 		r := newRig(t, "")
 		r.SetFacts(r.twoNodes(flow.No))
 		r.Probed(bucket.Told{Time: noon, Service: hub, Node: "node-2", Family: flow.FamilyIPv4, Limit: 100, Remaining: 100, Prefix: netip.MustParsePrefix("192.0.2.2/32")})
-		b := r.flush(r.connection(hub, "2001:db8:a::1"))
+		b := r.flush(r.connection(hub, "2001:db8:a::1", at(0)))
 		for _, row := range []struct{ bucket, want string }{
 			{"2001:db8:a::/64", "used=1 limit=100 headroom=99 per_hour=1 exhausted_in_seconds=?"},
 			{"192.0.2.1", "used=? limit=100 headroom=? per_hour=? exhausted_in_seconds=?"},

@@ -25,6 +25,10 @@ func TestConcurrent(t *testing.T) {
 			rows[i][j] = &flow.Batch{Connections: []flow.Connection{c, other}, Records: []flow.Record{r.answer(&other, "GET", "http://huggingface.co/a", 200)}}
 		}
 	}
+	var held [batches]*flow.Batch
+	for i := range held {
+		held[i] = &flow.Batch{Connections: []flow.Connection{r.connection(hub, "2001:db8:a::1")}}
+	}
 	var all sync.WaitGroup
 	for i := range streams {
 		all.Go(func() {
@@ -37,6 +41,11 @@ func TestConcurrent(t *testing.T) {
 		for range batches {
 			r.Flush(&flow.Batch{}, false)
 			r.SetFacts(r.twoNodes(flow.Yes))
+		}
+	})
+	all.Go(func() {
+		for _, b := range held {
+			r.Held(b)
 		}
 	})
 	all.Go(func() {

@@ -146,6 +146,11 @@ func override(c dashboards.Column) []dashboard.DynamicConfigValue {
 	if c.Unit != "" && c.Unit != dashboards.Time { // Grafana knows a time by its type
 		list = append(list, dashboard.DynamicConfigValue{Id: "unit", Value: string(c.Unit)})
 	}
+	if c.Empty != "" {
+		list = append(list, dashboard.DynamicConfigValue{Id: "mappings", Value: []map[string]any{
+			{"type": "special", "options": map[string]any{"match": "empty", "result": map[string]any{"text": c.Empty}}},
+		}})
+	}
 	if c.Levels != nil {
 		list = append(list,
 			dashboard.DynamicConfigValue{Id: "custom.cellOptions", Value: map[string]any{"type": "color-text"}},

@@ -47,6 +47,7 @@ type (
 		Name   string       `json:"name"`
 		Title  string       `json:"title"`
 		Unit   string       `json:"unit"`
+		Empty  string       `json:"empty,omitempty"`
 		Levels []shownLevel `json:"levels,omitempty"`
 		Link   *shownLink   `json:"link,omitempty"`
 	}
@@ -90,7 +91,7 @@ func showPanel(p dashboards.Panel) shownPanel {
 		Levels: showLevels(p.Levels), Stacked: p.Stacked, Max: p.Max,
 	}
 	for _, c := range p.Columns {
-		column := shownColumn{Name: c.Name, Title: c.Title, Unit: string(c.Unit), Levels: showLevels(c.Levels)}
+		column := shownColumn{Name: c.Name, Title: c.Title, Unit: string(c.Unit), Empty: c.Empty, Levels: showLevels(c.Levels)}
 		if c.Link != nil {
 			column.Link = &shownLink{c.Link.UID, c.Link.Title, map[string]string{}}
 			for _, v := range c.Link.Vars {

@@ -108,7 +108,7 @@ var Services = []Metric[Service]{
 	},
 	{
 		Name:   MetricRateLimitTimestampSeconds,
-		Help:   "End of the window of the bucket that was told last. It stands still while nothing changes.",
+		Help:   "End of the window of the bucket that was told last. At most about ten minutes old while there is something to tell.",
 		Labels: serviceLabels,
 		Set:    func(s *Service) (float64, bool) { return seconds(s.newest), true },
 	},

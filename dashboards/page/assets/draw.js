@@ -73,7 +73,7 @@ function table(panel, { columns, rows, cut }, context) {
     element('button', { type: 'button', title: 'sort by ' + c.title, onclick: () => { sorted.up = sorted.by === i ? !sorted.up : !c.number; sorted.by = i; fill(); } }, c.title)));
 
   function cell(c, row, i) {
-    const value = row[i], text = format(value, c.unit);
+    const value = row[i], text = value === '' && c.empty || format(value, c.unit);
     const td = element('td', { class: [c.number && 'number', c.time && 'time', text.length > long && 'long', colour(c.levels, value === null ? null : Number(value))].filter(Boolean).join(' ') });
     if (c.time && text !== '–') td.title = value;
     if (c.link && value !== '' && value !== null) {
