@@ -119,7 +119,7 @@ func Alerts(c Config) []Alert {
 			Do: []string{
 				"See who shares the bucket, and who fills it.",
 				"Move the largest user to a mirror or to credentials of its own; pull images through a cache.",
-				"Where nodes share a /64, or a NAT address, ask the dashboard what separate prefixes would change.",
+				"Where nodes share a /64, or a NAT address: `sextant report` says what separate prefixes would change.",
 			},
 			Queries: []string{"rate-limits", "rate-limit-top", "egress-addresses"}, Dashboard: limitsUID,
 		},

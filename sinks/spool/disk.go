@@ -67,7 +67,7 @@ type disk struct {
 // openDisk locks the directory, which it makes when it is missing, and finds what is in it.
 func openDisk(cfg Config, names *flow.Interner, logger *slog.Logger, m *metrics) (*disk, error) {
 	if err := os.MkdirAll(cfg.Dir, 0o700); err != nil {
-		return nil, fmt.Errorf("make the spool: %w", err)
+		return nil, fmt.Errorf("make the folder of spool.dir, which another path may be: %w", err)
 	}
 	lock, err := lockDir(cfg.Dir)
 	if err != nil {
@@ -89,7 +89,7 @@ func openDisk(cfg Config, names *flow.Interner, logger *slog.Logger, m *metrics)
 func lockDir(dir string) (*os.File, error) {
 	f, err := os.OpenFile(filepath.Join(dir, lockName), os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
-		return nil, fmt.Errorf("lock the spool: %w", err)
+		return nil, fmt.Errorf("write to the folder of spool.dir, which another path may be: %w", err)
 	}
 	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
 		f.Close()
