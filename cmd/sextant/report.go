@@ -362,7 +362,7 @@ const legend = `
 How to read it
   used         uses in the service's own window; + where what nodes did themselves is missing, ? where a number is not known
   at most      the most that it was in such a window
-  an hour      uses an hour, at the speed of the last sixth of the window
+  an hour      uses an hour, at the speed of the last sixth of the window, or of a short window as a whole
   full in      when the limit is reached at that speed; - where it is not going to be
   known        how it is known with which address these uses leave, and whether they were counted or the service told them (probed)
   shared by    whose uses these are

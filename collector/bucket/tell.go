@@ -139,12 +139,19 @@ func (m hosts) at(h *held, node flow.Name) *hostUse {
 	return m[k]
 }
 
-// recentPart is the last part of a window, by which the speed is measured.
-const recentPart = 6
+// The speed is measured by the last part of a window, or by all of it where it is short: connections are told up to minutes
+// after they began, and a part of a minute would have seen none of them.
+const (
+	recentPart  = 6
+	shortWindow = 10 * time.Minute
+)
 
 func (l *limit) recent(at moment) (first, last uint32, seconds uint64) {
 	_, last = l.span(at)
-	n := max(1, l.grains/recentPart)
+	n := l.grains
+	if time.Duration(l.grains)*time.Duration(l.grain)*time.Second > shortWindow {
+		n = max(1, l.grains/recentPart)
+	}
 	return last - min(last, n-1), last, uint64(n) * uint64(l.grain)
 }
 

@@ -132,7 +132,10 @@ func exposure(charges []flow.Charge, since, until time.Time) map[place]string {
 			}
 		}
 		now := window(of(until), seconds)
-		part := max(1, (seconds+grain-1)/grain/6) * grain
+		part := (seconds + grain - 1) / grain * grain
+		if part > 600 {
+			part = max(1, part/grain/6) * grain
+		}
 		used, recent := levels(mine, now), levels(mine, window(of(until), part))
 		for p := range peaks {
 			if p.service == service {

@@ -118,7 +118,7 @@ FROM (
 <with completeness>`)
 
 const (
-	grainsSQL = "if(slides > 0, slides, 3600) AS seconds, greatest(1, intDiv(seconds, 72)) AS grain, intDiv(seconds + grain - 1, grain) AS grains, greatest(1, intDiv(grains, 6)) AS recent_grains"
+	grainsSQL = "if(slides > 0, slides, 3600) AS seconds, greatest(1, intDiv(seconds, 72)) AS grain, intDiv(seconds + grain - 1, grain) AS grains, if(grains * grain <= 600, grains, greatest(1, intDiv(grains, 6))) AS recent_grains"
 
 	// usesSQL is the uses that fill buckets at any time from one on up to the window's end, each once. It does not say FINAL:
 	// that reads all partitions where the time is not part of the key, as another row of a use may have another time.
