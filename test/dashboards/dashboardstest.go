@@ -66,6 +66,9 @@ func New(t testing.TB, files ...[]byte) *Prometheus {
 			t.Fatal(errors.Join(errs...))
 		}
 		for _, g := range groups {
+			for _, r := range g.AlertingRules() {
+				r.SetRestored(true) // there is nothing to restore; before that no series ALERTS are stored
+			}
 			p.groups = append(p.groups, g)
 		}
 	}

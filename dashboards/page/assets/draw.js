@@ -105,11 +105,12 @@ function table(panel, { columns, rows, cut }, context) {
 // Lines over time ----------------------------------------------------------------------------------------------------
 
 // lines turns rows of (time, names…, numbers…) into one list of times and one of values for each line.
-function lines({ columns, rows }) {
+function lines({ columns, rows }, filled) {
   const at = columns.findIndex(c => temporal(c.type));
   const names = columns.flatMap((c, i) => i !== at && !numeric(c.type) ? [i] : []);
   const numbers = columns.flatMap((c, i) => numeric(c.type) ? [i] : []);
-  const times = [...new Set(rows.map(r => Date.parse(r[at]) / 1000))].sort((a, b) => a - b);
+  let times = [...new Set(rows.map(r => Date.parse(r[at]) / 1000))].sort((a, b) => a - b);
+  if (filled) times = evenly(times);
   const index = new Map(times.map((t, i) => [t, i]));
   const found = new Map();
   for (const row of rows) {
@@ -125,6 +126,13 @@ function lines({ columns, rows }) {
   return { times, found: list };
 }
 
+// evenly returns the times with those between them at which there was nothing to add up, and so no row.
+function evenly(times) {
+  const apart = Math.min(...times.slice(1).map((t, i) => t - times[i])), n = (times.at(-1) - times[0]) / apart;
+  if (!(apart >= 1 && n <= 2000)) return times;
+  return [...new Set([...times, ...Array.from({ length: n }, (_, i) => times[0] + i * apart)])].sort((a, b) => a - b);
+}
+
 const mostLines = 30;
 
 function timeseries(panel, answer, context) {
@@ -138,7 +146,7 @@ function timeseries(panel, answer, context) {
 }
 
 function chart(panel, answer, context) {
-  let { times, found } = lines(answer);
+  let { times, found } = lines(answer, panel.stacked && !panel.live);
   const size = values => values.reduce((sum, v) => sum + Math.abs(v || 0), 0);
   const left = Math.max(0, found.length - mostLines);
   if (left) found = found.toSorted((a, b) => size(b[1]) - size(a[1])).slice(0, mostLines);
