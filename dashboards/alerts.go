@@ -86,7 +86,7 @@ func Alerts(c Config) []Alert {
 			Name: "SextantUnexpectedIPv4", Severity: Warn, Guard: Observed,
 			Value: strings.Join(unexpected, " unless on (cluster, namespace, workload, cause) "), Compare: Above, Limit: c.Unexpected, For: 5 * time.Minute, About: []string{"cluster", "namespace", "workload", "cause"},
 			SQL:         unexpectedSQL(c),
-			Summary:     "{{ $labels.namespace }}/{{ $labels.workload }} leaves over IPv4 though nothing says that it has to",
+			Summary:     "{{ if $labels.workload }}{{ $labels.namespace }}/{{ $labels.workload }} leaves{{ else }}A node itself leaves{{ end }} over IPv4 though nothing says that it has to",
 			Description: "{{ $value | humanize }} connections to the outside within " + w + " went over IPv4; cause: {{ $labels.cause }}.",
 			Means:       "A workload reached the outside over IPv4, though its destination has an IPv6 address or nobody knows whether it has. Where IPv4 is switched off, this breaks.",
 			Do: []string{
@@ -180,7 +180,7 @@ func Alerts(c Config) []Alert {
 			Name: "SextantIPv6Fallback", Severity: Warn, Guard: Observed,
 			Value:   "sum by (cluster, namespace, workload) " + grown(prometheus.MetricFallbacksTotal, c.Window),
 			Compare: Above, Limit: c.Fallbacks, For: 5 * time.Minute, About: []string{"cluster", "namespace", "workload"},
-			Summary:     "{{ $labels.namespace }}/{{ $labels.workload }} tries IPv6 in vain",
+			Summary:     "{{ if $labels.workload }}{{ $labels.namespace }}/{{ $labels.workload }} tries{{ else }}A node itself tries{{ end }} IPv6 in vain",
 			Description: "{{ $value | humanize }} connections within " + w + " fell back to IPv4.",
 			Means:       "IPv6 is broken on the way to a destination. Dual-stack applications wait and then use IPv4; without IPv4 they would fail.",
 			Do: []string{
