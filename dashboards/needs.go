@@ -58,8 +58,8 @@ ORDER BY time, namespace`),
 			{Title: "What for", Panels: []Panel{
 				ofNodes(asked(30, "ipv4-dependencies", 24, 12)),
 				ofNodes(asked(31, "unexpected-ipv4", 24, 10)),
-				asked(32, "avoidable-ipv4", 12, 10),
-				asked(33, "fallbacks", 12, 10),
+				asked(32, "avoidable-ipv4", 24, 8),
+				asked(33, "fallbacks", 24, 8),
 			}},
 		},
 	}

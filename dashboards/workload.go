@@ -76,8 +76,8 @@ GROUP BY ALL
 ORDER BY connections DESC, source, port, family <limit>`),
 				},
 				ofNodes(asked(32, "ipv4-dependencies", 24, 9)),
-				asked(33, "drops", 12, 9),
-				asked(34, "recent", 12, 9),
+				asked(33, "drops", 24, 8),
+				asked(34, "recent", 24, 10),
 			}},
 		},
 	}
