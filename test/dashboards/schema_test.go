@@ -4,8 +4,12 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"strings"
+	"sync"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -17,10 +21,33 @@ import (
 	"sextant/dashboards/grafana"
 )
 
-// schema returns a definition of one of the SDK's schemas, whose files come from its root module as they are.
+// schemas returns the folder of the SDK's schemas. They are in its root module, which has no Go and so cannot be required.
+var schemas = sync.OnceValues(func() (string, error) {
+	version, err := exec.Command("go", "list", "-m", "-f", "{{.Version}}", sdk+"/go").Output()
+	if err != nil {
+		return "", fmt.Errorf("find the SDK's version: %w", err)
+	}
+	out, err := exec.Command("go", "mod", "download", "-json", sdk+"@"+strings.TrimSpace(string(version))).Output()
+	if err != nil {
+		return "", fmt.Errorf("download the SDK's schemas: %w: %s", err, out)
+	}
+	var module struct{ Dir string }
+	if err := json.Unmarshal(out, &module); err != nil {
+		return "", err
+	}
+	return filepath.Join(module.Dir, "jsonschema"), nil
+})
+
+const sdk = "github.com/grafana/grafana-foundation-sdk"
+
+// schema returns a definition of one of them.
 func schema(t *testing.T, kind, definition string) *jsonschema.Schema {
 	t.Helper()
-	text, err := os.ReadFile(filepath.Join("testdata", "schema", kind+".jsonschema.json"))
+	dir, err := schemas()
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(filepath.Join(dir, kind+".jsonschema.json"))
 	if err != nil {
 		t.Fatal(err)
 	}
