@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"net/url"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -57,13 +58,13 @@ func watched(t *testing.T, test func(t *testing.T, registry *prometheus.Registry
 
 func TestLiveRate(t *testing.T) {
 	watched(t, func(t *testing.T, registry *prometheus.Registry, lines func(string) map[string][]float64) {
-		flows := 0.0
-		registry.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{Name: collector.MetricFlowsTotal}, func() float64 { return flows }))
+		var flows atomic.Int64
+		registry.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{Name: collector.MetricFlowsTotal}, func() float64 { return float64(flows.Load()) }))
 		if got := lines(flowsReceived); len(got) > 0 {
 			t.Errorf("growth was told of one sample: %v", got)
 		}
-		for _, now := range []float64{10, 60, 60, 5} { // the last one after the counter began anew
-			flows = now
+		for _, now := range []int64{10, 60, 60, 5} { // the last one after the counter began anew
+			flows.Store(now)
 			time.Sleep(5 * time.Second)
 		}
 		if diff := cmp.Diff(map[string][]float64{"flows": {2, 10, 0, 1}}, lines(flowsReceived)); diff != "" {
