@@ -39,15 +39,25 @@ func open(t *testing.T, host string) *tab {
 	x := &tab{t: t, host: host + ":" + page.port}
 	ctx, cancel := context.WithTimeout(t.Context(), 5*patience)
 	t.Cleanup(cancel)
-	options := append(chromedp.DefaultExecAllocatorOptions[:],
-		chromedp.ExecPath(path), chromedp.NoSandbox, chromedp.UserDataDir(t.TempDir()), chromedp.WindowSize(1440, 1000),
-		chromedp.Flag("disable-gpu", true), chromedp.Flag("disable-quic", true), chromedp.Flag("disable-component-update", true),
-		chromedp.Flag("lang", "en"),
-	)
-	x.ctx, cancel = chromedp.NewContext(ctx, chromedp.WithAllocatorOptions(options...), chromedp.WithListener(x.hear))
-	t.Cleanup(cancel)
+	for tries := 1; ; tries++ {
+		options := append(chromedp.DefaultExecAllocatorOptions[:],
+			chromedp.ExecPath(path), chromedp.NoSandbox, chromedp.UserDataDir(t.TempDir()), chromedp.WindowSize(1440, 1000),
+			chromedp.Flag("disable-gpu", true), chromedp.Flag("disable-quic", true), chromedp.Flag("disable-component-update", true),
+			chromedp.Flag("lang", "en"),
+		)
+		x.ctx, cancel = chromedp.NewContext(ctx, chromedp.WithAllocatorOptions(options...), chromedp.WithListener(x.hear))
+		t.Cleanup(cancel)
+		err := chromedp.Do(x.ctx, chromedp.Navigate("http://"+x.host+"/"))
+		if err == nil {
+			break
+		}
+		// Chromium sometimes ends before it has begun. That is not what is tested here.
+		if tries == 3 || !strings.Contains(err.Error(), "failed to start") {
+			t.Fatal(err)
+		}
+		t.Log(err)
+	}
 	t.Cleanup(x.verdict)
-	x.do(chromedp.Navigate("http://" + x.host + "/"))
 	x.await("the page did not draw its first dashboard", "document.body.dataset.round > 0")
 	return x
 }
