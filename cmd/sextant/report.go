@@ -93,17 +93,10 @@ type warningReport struct {
 // Run asks and prints the report.
 func (cmd *reportCmd) Run(a *app) error {
 	cmd.settings.apply()
-	now := time.Now().UTC()
 	r := &report{Observed: []shareReport{}, Limits: []limitReport{}, Warnings: []warningReport{}}
 	var err error
-	if r.Since, err = moment(cmd.Since, now); err != nil {
-		return fmt.Errorf("--since: %w", err)
-	}
-	if r.Until, err = moment(cmd.Until, now); err != nil {
-		return fmt.Errorf("--until: %w", err)
-	}
-	if !r.Since.Before(r.Until) {
-		return fmt.Errorf("--since: must be before --until, is %s", r.Since.Format(time.RFC3339))
+	if r.Since, r.Until, err = stretch(cmd.Since, cmd.Until, time.Now().UTC()); err != nil {
+		return err
 	}
 	if err := cmd.limits.Validate(); err != nil {
 		return err
@@ -119,13 +112,7 @@ func (cmd *reportCmd) Run(a *app) error {
 		}
 		return fmt.Errorf("--service: no limit is called %q%s\nsextant docs limits prints all that come with Sextant", cmd.Service, nearest(cmd.Service, names))
 	}
-	if err := findStore(&cmd.cfg, cmd.DataDir); err != nil {
-		return err
-	}
-	if err := cmd.cfg.Validate(); err != nil {
-		return err
-	}
-	db, err := clickhouse.Open(cmd.cfg)
+	db, err := openStore(&cmd.cfg, cmd.DataDir)
 	if err != nil {
 		return err
 	}

@@ -75,13 +75,7 @@ func (cmd *sqlCmd) Run(a *app) error {
 	} else if cmd.Show {
 		return errors.New("--show is for the queries that --list prints")
 	}
-	if err := findStore(&cmd.cfg, cmd.DataDir); err != nil {
-		return err
-	}
-	if err := cmd.cfg.Validate(); err != nil {
-		return err
-	}
-	db, err := clickhouse.Open(cmd.cfg)
+	db, err := openStore(&cmd.cfg, cmd.DataDir)
 	if err != nil {
 		return err
 	}
@@ -145,16 +139,9 @@ func (cmd *sqlCmd) check(q *cookbook.Query) error {
 
 // values returns what parameters of a query are given.
 func (cmd *sqlCmd) values(now time.Time) (map[string]string, error) {
-	since, err := moment(cmd.Since, now)
+	since, until, err := stretch(cmd.Since, cmd.Until, now)
 	if err != nil {
-		return nil, fmt.Errorf("--since: %w", err)
-	}
-	until, err := moment(cmd.Until, now)
-	if err != nil {
-		return nil, fmt.Errorf("--until: %w", err)
-	}
-	if !since.Before(until) {
-		return nil, fmt.Errorf("--since: must be before --until, is %s", since.Format(time.RFC3339))
+		return nil, err
 	}
 	values := window(since, until)
 	values["cluster"], values["namespace"], values["workload"] = cmd.Cluster, cmd.Namespace, cmd.Workload
@@ -180,9 +167,22 @@ func window(since, until time.Time) map[string]string {
 		values[p.Name] = p.Default
 	}
 	delete(values, "id")
-	const layout = "2006-01-02 15:04:05.000"
-	values["since"], values["until"] = since.UTC().Format(layout), until.UTC().Format(layout)
+	values["since"], values["until"] = clickhouse.TimeParameter(since), clickhouse.TimeParameter(until)
 	return values
+}
+
+// stretch reads the flags --since and --until.
+func stretch(since, until string, now time.Time) (from, to time.Time, err error) {
+	if from, err = moment(since, now); err != nil {
+		return from, to, fmt.Errorf("--since: %w", err)
+	}
+	if to, err = moment(until, now); err != nil {
+		return from, to, fmt.Errorf("--until: %w", err)
+	}
+	if !from.Before(to) {
+		return from, to, fmt.Errorf("--since: must be before --until, is %s", from.Format(time.RFC3339))
+	}
+	return from, to, nil
 }
 
 // moment reads a time, or how long before now it is.

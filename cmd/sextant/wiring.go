@@ -239,6 +239,17 @@ func findStore(cfg *clickhouse.Config, dir string) error {
 	return nil
 }
 
+// openStore finds the store that the settings mean, for questions.
+func openStore(cfg *clickhouse.Config, dir string) (*clickhouse.DB, error) {
+	if err := findStore(cfg, dir); err != nil {
+		return nil, err
+	}
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	return clickhouse.Open(*cfg)
+}
+
 func useEngine(cfg *clickhouse.Config, state embedded.State) {
 	cfg.Address, cfg.Username, cfg.PasswordFile = state.Native, state.User, state.PasswordFile
 	cfg.TLS = clickhouse.TLS{}

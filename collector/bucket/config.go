@@ -6,6 +6,8 @@ import (
 	"net/netip"
 	"strings"
 	"time"
+
+	"sextant/collector/flow"
 )
 
 // Config is what is limited, how uses leave the network, and how much is remembered.
@@ -94,7 +96,7 @@ func parsePools(list []string) (pools, error) {
 			if address.Addr().Is4() != (from == "ipv4") {
 				return p, fmt.Errorf("must be two of one family, is %q", pair)
 			}
-			p.families[familyOf(address.Addr())] = address
+			p.families[flow.FamilyOf(address.Addr())] = address
 		default:
 			prefix, err := parsePrefix(from)
 			if err != nil {

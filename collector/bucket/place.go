@@ -14,16 +14,6 @@ type way struct {
 	evidence flow.BucketEvidence
 }
 
-func familyOf(a netip.Addr) flow.Family {
-	switch {
-	case a.Is4():
-		return flow.FamilyIPv4
-	case a.Is6():
-		return flow.FamilyIPv6
-	}
-	return flow.FamilyNone
-}
-
 var evidences = [...]flow.BucketEvidence{
 	flow.EvidenceNone: flow.BucketInferred, flow.Inferred: flow.BucketInferred,
 	flow.Confirmed: flow.BucketConfirmed, flow.Observed: flow.BucketObserved,
@@ -50,7 +40,7 @@ func (s *Stage) out(a netip.Addr, evidence flow.Evidence, family flow.Family, na
 	case a.IsValid():
 		w.address, w.evidence = a, evidences[min(evidence, flow.Observed)]
 	}
-	if to := familyOf(w.address); to != flow.FamilyNone {
+	if to := flow.FamilyOf(w.address); to != flow.FamilyNone {
 		w.family = to
 	}
 	return w

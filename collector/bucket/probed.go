@@ -66,8 +66,8 @@ func (s *Stage) probedLocked(l *limit, row *flow.Charge, p place, w way, family 
 	own := row.Side == flow.SideHost || !w.address.IsValid() || w.is(s.facts.Load().address(row.Node, family))
 	switch {
 	case own, t.Prefix.Contains(w.address):
-		return place{t.Prefix, familyOf(t.Prefix.Addr()), flow.BucketProbed}
-	case familyOf(w.address) == familyOf(t.Prefix.Addr()):
+		return place{t.Prefix, flow.FamilyOf(t.Prefix.Addr()), flow.BucketProbed}
+	case flow.FamilyOf(w.address) == flow.FamilyOf(t.Prefix.Addr()):
 		if masked, err := w.address.Prefix(t.Prefix.Bits()); err == nil {
 			p.prefix = masked
 		}
@@ -84,7 +84,7 @@ func (s *Stage) answersLocked(at moment) map[key]Told {
 			delete(s.told, k)
 			continue
 		}
-		p := place{prefix: t.Prefix, family: familyOf(t.Prefix.Addr())}
+		p := place{prefix: t.Prefix, family: flow.FamilyOf(t.Prefix.Addr())}
 		if !t.Prefix.IsValid() {
 			var ok bool
 			a := facts.address(k.node, k.family)

@@ -101,10 +101,10 @@ func (s *Stage) placesOf(l *limit, name flow.Name, n *Node, at moment) func(yiel
 			if !a.IsValid() || a.Is6() && allIPv4 {
 				continue
 			}
-			p, ok := l.place(s.out(a, flow.Inferred, familyOf(a), false))
+			p, ok := l.place(s.out(a, flow.Inferred, flow.FamilyOf(a), false))
 			p.evidence = flow.BucketUnknown
-			if t, told := s.told[asked{l, name, familyOf(a)}]; told && t.Prefix.IsValid() && t.fresh(l, at.time()) {
-				p.prefix, p.family = t.Prefix, familyOf(t.Prefix.Addr())
+			if t, told := s.told[asked{l, name, flow.FamilyOf(a)}]; told && t.Prefix.IsValid() && t.fresh(l, at.time()) {
+				p.prefix, p.family = t.Prefix, flow.FamilyOf(t.Prefix.Addr())
 			}
 			if ok && !yield(p) {
 				return

@@ -1,6 +1,9 @@
 package flow
 
-import "strings"
+import (
+	"net/netip"
+	"strings"
+)
 
 // An enum is a closed set of words. Its zero value is unknown or none. New words go to the end: ClickHouse stores their
 // numbers, and a word that moved would turn stored rows into another one's. Words that are Hubble's own (verdict,
@@ -19,6 +22,19 @@ const (
 var familyNames = []string{"none", "ipv4", "ipv6"}
 
 func (v Family) String() string { return word(familyNames, v) }
+
+// FamilyOf returns the family of the first address that there is. An IPv4-mapped one is IPv6.
+func FamilyOf(addrs ...netip.Addr) Family {
+	for _, a := range addrs {
+		switch {
+		case a.Is4():
+			return FamilyIPv4
+		case a.Is6():
+			return FamilyIPv6
+		}
+	}
+	return FamilyNone
+}
 
 // Tristate is yes, no, or not said.
 type Tristate uint8

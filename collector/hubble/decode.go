@@ -272,15 +272,7 @@ func family(version flowpb.IPVersion, addrs ...netip.Addr) flow.Family {
 	case flowpb.IPVersion_IPv6:
 		return flow.FamilyIPv6
 	}
-	for _, a := range addrs {
-		switch {
-		case a.Is4():
-			return flow.FamilyIPv4
-		case a.Is6():
-			return flow.FamilyIPv6
-		}
-	}
-	return flow.FamilyNone
+	return flow.FamilyOf(addrs...)
 }
 
 func tcpFlags(f *flowpb.TCPFlags) flow.TCPFlags {

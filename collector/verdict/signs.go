@@ -143,7 +143,7 @@ func (s *Stage) look(seen *sight, r *flow.Record, f *Facts, prefixes *Prefixes) 
 	seen.from.read(from, f)
 	seen.to.read(to, f)
 	if seen.family != flow.FamilyIPv4 && seen.family != flow.FamilyIPv6 {
-		seen.family = familyOf(from.IP, to.IP)
+		seen.family = flow.FamilyOf(from.IP, to.IP)
 	}
 	seen.put(whoKnown, known)
 	from.Side = s.side(r, &seen.from)
@@ -156,18 +156,6 @@ func (s *Stage) look(seen *sight, r *flow.Record, f *Facts, prefixes *Prefixes) 
 	if seen.signs&leaves != 0 {
 		seen.masquerade(f)
 	}
-}
-
-func familyOf(addrs ...netip.Addr) flow.Family {
-	for _, a := range addrs {
-		switch {
-		case a.Is4():
-			return flow.FamilyIPv4
-		case a.Is6():
-			return flow.FamilyIPv6
-		}
-	}
-	return flow.FamilyNone
 }
 
 // packet finds what the packet alone shows.

@@ -208,9 +208,9 @@ func valuesOf(q url.Values, sql dashboards.SQL, limit int) (map[string]string, e
 	for _, name := range sql.Params() {
 		switch name {
 		case "since":
-			values[name] = clickhouseTime(w.since)
+			values[name] = clickhouse.TimeParameter(w.since)
 		case "until":
-			values[name] = clickhouseTime(w.until)
+			values[name] = clickhouse.TimeParameter(w.until)
 		case "step":
 			values[name] = strconv.Itoa(int(w.step / time.Second))
 		case "limit":
@@ -243,5 +243,3 @@ func chosen(q url.Values, name string) (string, error) {
 	}
 	return value, nil
 }
-
-func clickhouseTime(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05.000") }

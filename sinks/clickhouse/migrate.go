@@ -267,12 +267,17 @@ func (c *conn) history(ctx context.Context, have *state) error {
 	return err
 }
 
+// connectInTime connects, and not for longer than an insert may take.
+func (c *Config) connectInTime(ctx context.Context) (*conn, error) {
+	ctx, cancel := context.WithTimeout(ctx, c.InsertTimeout)
+	defer cancel()
+	return connect(ctx, c, nil)
+}
+
 // Plan connects and returns the statements that the next start would run, and changes nothing. With none, all is as it
 // should be. An error says why rows could not be stored, or that the schema is of a newer program (ErrNewer).
 func (c Config) Plan(ctx context.Context) ([]string, error) {
-	connecting, cancel := context.WithTimeout(ctx, c.InsertTimeout)
-	defer cancel()
-	conn, err := connect(connecting, &c, nil)
+	conn, err := c.connectInTime(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -288,9 +293,7 @@ func (c Config) Plan(ctx context.Context) ([]string, error) {
 // Migrate connects, leads the schema to what it should be, and returns the statements that did it, those before an error,
 // too. It takes as long as rows take that have to be moved: only connecting has a limit of its own.
 func (c Config) Migrate(ctx context.Context) ([]string, error) {
-	connecting, cancel := context.WithTimeout(ctx, c.InsertTimeout)
-	defer cancel()
-	conn, err := connect(connecting, &c, nil)
+	conn, err := c.connectInTime(ctx)
 	if err != nil {
 		return nil, err
 	}

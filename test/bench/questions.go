@@ -22,7 +22,7 @@ func questions(ctx context.Context, db *clickhouse.DB, newest time.Time) ([]ques
 	if err != nil {
 		return nil, err
 	}
-	values := map[string]string{"since": instant(newest.Add(-time.Hour)), "until": instant(newest)}
+	values := map[string]string{"since": clickhouse.TimeParameter(newest.Add(-time.Hour)), "until": clickhouse.TimeParameter(newest)}
 	found, err := rows(ctx, db, `SELECT name, position(create_table_query, '{since:') > 0 FROM system.tables
 		WHERE database = currentDatabase() AND engine = 'View' ORDER BY name`)
 	if err != nil {
@@ -51,6 +51,3 @@ func questions(ctx context.Context, db *clickhouse.DB, newest time.Time) ([]ques
 	}
 	return list, nil
 }
-
-// instant is a time as a parameter has it.
-func instant(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05.000") }
